@@ -1,0 +1,411 @@
+"""Generalization: did sysprep complete, and does everything on the disk say so?"""
+
+from collections.abc import Iterator
+
+from validator.checks.corroboration import (
+    GENERALIZED,
+    Reading,
+    Stance,
+    corroborators,
+    generalization,
+    not_started_since,
+    present,
+    setup_is_pending,
+    state_copies,
+    sysprep_run,
+    tag,
+)
+from validator.checks.model import (
+    Check,
+    Finding,
+    Remedy,
+    Severity,
+    check,
+    failed,
+    not_applicable,
+    passed,
+    unknown,
+)
+from validator.evidence import Evidence, Layer, Location
+from validator.facts.model import Attempt
+from validator.facts.setup import STATE_KEY, FirstBoot, LastRun, PendingSetup, SetupStatus, StateText
+from validator.redaction import redact
+from validator.windows.hive import REG_SZ, Value
+from validator.windows.sysprep_log import Ending
+
+FAMILY = "generalization"
+_SINCE = "0.1"
+_STATES = "https://learn.microsoft.com/windows-hardware/manufacture/desktop/windows-setup-states"
+_PROVISIONING = (
+    "https://learn.microsoft.com/troubleshoot/azure/virtual-machines/windows/custom-image-provisioning-errors"
+)
+_FATAL = (
+    "https://learn.microsoft.com/troubleshoot/windows-client/setup-upgrade-and-drivers/"
+    "fatal-error-occurred-sysprep-machine"
+)
+_SYSPREP = "https://learn.microsoft.com/windows-hardware/manufacture/desktop/sysprep--generalize--a-windows-installation"
+_LOGS = "https://learn.microsoft.com/windows-hardware/manufacture/desktop/deployment-troubleshooting-and-log-files"
+_SETUP_TYPE = "https://mskb.pkisolutions.com/kb/939857"
+
+_GENERALIZE = Remedy(
+    "Start the machine, run sysprep, wait until ImageState says so, then shut down and capture at once.",
+    (
+        r"%WINDIR%\System32\Sysprep\sysprep.exe /generalize /oobe /quiet /quit",
+        r"reg query HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Setup\State /v ImageState",
+        "shutdown /s /t 0",
+    ),
+)
+_REBUILD = Remedy(
+    "Go back to a snapshot from before sysprep, or build the machine anew; remove what sysprep tripped over, "
+    "then run it again and do not start the machine afterwards.",
+    (r"%WINDIR%\System32\Sysprep\sysprep.exe /generalize /oobe /quiet /quit",),
+)
+_STATE_MEANINGS = {
+    "IMAGE_STATE_COMPLETE": (
+        "This is a specialized disk: run sysprep /generalize. It is a finished installation, on which sysprep "
+        "did not run or did not get past its validation; waiting or editing the value will not help.",
+        _GENERALIZE,
+    ),
+    "IMAGE_STATE_UNDEPLOYABLE": (
+        "Generalization was started and did not complete: the image must be rebuilt. Waiting or editing the "
+        "value will not help.",
+        _REBUILD,
+    ),
+    "IMAGE_STATE_GENERALIZE_RESEAL_TO_AUDIT": (
+        "The image is generalized, but its machines start into audit mode instead of the first-run setup.",
+        Remedy(
+            "Go back to a snapshot from before sysprep and run it with /oobe instead of /audit.",
+            _GENERALIZE.commands,
+        ),
+    ),
+    "IMAGE_STATE_SPECIALIZE_RESEAL_TO_OOBE": (
+        "The image is specialized and waits for the first-run setup: its identity was not removed "
+        "(sysprep ran without /generalize, or the image was started).",
+        _GENERALIZE,
+    ),
+    "IMAGE_STATE_SPECIALIZE_RESEAL_TO_AUDIT": (
+        "The image is specialized and in audit mode: its identity was not removed.",
+        _GENERALIZE,
+    ),
+}
+
+
+def claims_generalization(image_state: Value | None) -> bool:
+    """Whether ImageState is exactly the generalized state: REG_SZ, nothing behind it but NULs."""
+    return image_state is not None and image_state.type == REG_SZ and image_state.text == GENERALIZED
+
+
+@check(
+    "image-state",
+    family=FAMILY,
+    severity={"generalized": Severity.ERROR},
+    remedy=_GENERALIZE,
+    references=(_STATES, _PROVISIONING, _FATAL),
+    since=_SINCE,
+)
+def image_state(
+    image_state: Value | None,
+    setup_status: Attempt[SetupStatus],
+    last_run: Attempt[LastRun | None],
+) -> Iterator[Finding]:
+    r"""ImageState says that generalization completed.
+
+    Windows Setup records in `SOFTWARE\Microsoft\Windows\CurrentVersion\Setup\State`, value
+    `ImageState`, how far the installation is. Only `IMAGE_STATE_GENERALIZE_RESEAL_TO_OOBE` can be
+    deployed many times: any other state means that the machines made from it fail to provision, or
+    are stuck at boot, and no service can tell before they start.
+
+    | state | what it is |
+    | --- | --- |
+    | `IMAGE_STATE_GENERALIZE_RESEAL_TO_OOBE` | generalized; the next start is the first-run setup |
+    | `IMAGE_STATE_COMPLETE` | a specialized disk, never generalized since: run `sysprep /generalize` |
+    | `IMAGE_STATE_UNDEPLOYABLE` | a phase was started and did not complete: rebuild the image |
+    | `IMAGE_STATE_GENERALIZE_RESEAL_TO_AUDIT` | generalized, but starts into audit mode |
+    | `IMAGE_STATE_SPECIALIZE_RESEAL_TO_OOBE` | specialized, first-run setup outstanding |
+    | `IMAGE_STATE_SPECIALIZE_RESEAL_TO_AUDIT` | specialized, in audit mode |
+
+    The value is compared exactly: type REG_SZ, UTF-16LE, closing NULs ignored, nothing else. A
+    missing value in a good hive is not the state either. It is an output that Windows computes:
+    waiting does not change it, and editing it repairs nothing.
+    """
+    if claims_generalization(image_state) and image_state is not None:
+        yield passed("ImageState says that generalization completed.", image_state.evidence)
+        return
+    if image_state is None:
+        where = Location(Layer.HIVE, key=STATE_KEY, value="ImageState")
+        yield failed(
+            "The registry has no ImageState: Windows Setup did not finish here, or the value was removed.",
+            Evidence(where, "no such value", GENERALIZED),
+            remedy=_REBUILD,
+        )
+        return
+    meaning = _STATE_MEANINGS.get(image_state.text or "") if image_state.type == REG_SZ else None
+    message, remedy = meaning or (
+        "ImageState holds no state that Windows writes: it was edited or is damaged.",
+        _REBUILD,
+    )
+    stored = image_state.evidence.found if meaning else _stored(image_state)
+    evidence = [Evidence(image_state.where, stored, GENERALIZED, image_state.key_time)]
+    if setup_status.value is not None:
+        evidence += present(setup_status.value.generalization_state)
+    if last_run.value is not None and last_run.value.run.ending is not Ending.SUCCEEDED:
+        evidence += map(last_run.value.evidence, last_run.value.run.last_words)
+    yield failed(message, *evidence, remedy=remedy)
+
+
+def _stored(value: Value) -> str:
+    """A value to the letter, for what only looks right."""
+    text = f"“{redact(value.text)}”, " if value.text is not None else ""
+    return f"{text}{value.type_name} of {len(value.data)} bytes: {value.data[:96].hex(' ')}"
+
+
+def _shown(image_state: Value | None, reading: Reading) -> Iterator[Finding]:
+    """A reading as a finding; it only speaks against ImageState where that claims generalization."""
+    if not claims_generalization(image_state):
+        yield not_applicable(f"ImageState claims no generalization. {reading.message}", *reading.evidence)
+    elif reading.stance is Stance.CONTRADICTS:
+        yield failed(reading.message, *reading.evidence)
+    elif reading.stance is Stance.NEUTRAL:
+        yield not_applicable(reading.message, *reading.evidence)
+    else:
+        yield passed(reading.message, *reading.evidence)
+
+
+@check(
+    "state-ini-agrees",
+    family=FAMILY,
+    severity={"generalized": Severity.WARNING},
+    remedy=_REBUILD,
+    references=(_STATES,),
+    since=_SINCE,
+)
+def state_ini_agrees(
+    image_state: Value | None, state_ini: StateText | None, servicing_state: StateText | None
+) -> Iterator[Finding]:
+    r"""The copies of the state agree with ImageState.
+
+    Windows writes the state in three places, one after the other: the value `ImageState`, its copy
+    in `SOFTWARE\Microsoft\Windows\CurrentVersion\Setup\ImageServicingData`, and
+    `\Windows\Setup\State\State.ini`. An edit of the first leaves the other two behind. A copy that
+    is absent or empty says nothing. A contradiction counts 1 in `evidence-agrees`.
+    """
+    yield from _shown(image_state, state_copies(state_ini, servicing_state))
+
+
+@check(
+    "setup-pending",
+    family=FAMILY,
+    severity={"generalized": Severity.WARNING},
+    remedy=Remedy(
+        "Run sysprep again from a snapshot, power off at once, and block restarts in between (Windows Update).",
+        _GENERALIZE.commands,
+    ),
+    references=(_SETUP_TYPE, _STATES),
+    since=_SINCE,
+)
+def setup_pending(image_state: Value | None, pending_setup: PendingSetup) -> Iterator[Finding]:
+    r"""The next start runs Windows Setup.
+
+    A generalized image is armed: `SYSTEM\Setup` holds `SetupType` 2 (1 on a disk made from
+    installation media) and `CmdLine` `oobe\windeploy.exe`. This is what Windows acts on; ImageState
+    only reports. With `SetupType` 0 or no command the next start is a normal one: the machine is
+    never specialized, whatever ImageState says. That counts 2 in `evidence-agrees`; another command
+    or another number counts 1.
+    """
+    yield from _shown(image_state, setup_is_pending(pending_setup))
+
+
+@check(
+    "generalization-state",
+    family=FAMILY,
+    severity={"generalized": Severity.WARNING},
+    remedy=_REBUILD,
+    references=(_STATES, _FATAL),
+    since=_SINCE,
+)
+def generalization_state(image_state: Value | None, setup_status: SetupStatus) -> Iterator[Finding]:
+    r"""GeneralizationState is that of a generalized image.
+
+    Windows computes ImageState from `SYSTEM\Setup\Status`: `SysprepStatus\GeneralizationState`,
+    `AuditBoot` and `ChildCompletion\setup.exe`. A generalized image has 4 (not 7, as much advice has
+    it: 7 is a finished installation, and every machine that was never generalized has it; 3 is a
+    generalization that broke off), `AuditBoot` 0 and `setup.exe` 0. The values 3 and 7, audit mode
+    and a setup.exe that was started count 2 in `evidence-agrees`; a setup.exe marked as finished
+    (some modified media have it) and other numbers count 1; absent values say nothing.
+    """
+    yield from _shown(image_state, generalization(setup_status))
+
+
+@check(
+    "sysprep-tag",
+    family=FAMILY,
+    severity={"generalized": Severity.WARNING},
+    remedy=_REBUILD,
+    references=(_SYSPREP,),
+    since=_SINCE,
+)
+def sysprep_tag(image_state: Value | None, sysprep_tag: bool, last_run: LastRun | None) -> Iterator[Finding]:
+    r"""Sysprep_succeeded.tag is there where a generalize run should have left it.
+
+    Sysprep deletes `\Windows\System32\Sysprep\Sysprep_succeeded.tag` when a run begins and writes it
+    at the very end. It survives later starts, so its presence proves only that the last run reached
+    its end. Absent, it counts 1 in `evidence-agrees` if the log records a generalize run; without
+    one (installation media, a builder that cleans up) it says nothing.
+    """
+    yield from _shown(image_state, tag(sysprep_tag, last_run))
+
+
+@check(
+    "sysprep-log",
+    family=FAMILY,
+    severity={"generalized": Severity.WARNING},
+    remedy=_REBUILD,
+    references=(_LOGS, _FATAL),
+    since=_SINCE,
+)
+def sysprep_log(image_state: Value | None, last_run: LastRun | None) -> Iterator[Finding]:
+    r"""The last run in sysprep's log generalized and succeeded.
+
+    `\Windows\System32\Sysprep\Panther\setupact.log` records each run: its options, and at the end
+    that the tag file was created, or a fatal code (0x0f0070, 0x0f0073, 0x0f00a8, 0x0f00ae,
+    0x0f00d8). A run that failed, broke off, or was not told to generalize counts 1 in
+    `evidence-agrees`. No log, or a run from sysprep's dialog, says nothing: errors that healthy runs
+    contain as well are no failure.
+    """
+    yield from _shown(image_state, sysprep_run(last_run))
+
+
+@check(
+    "booted-after-sysprep",
+    family=FAMILY,
+    severity={"generalized": Severity.WARNING},
+    remedy=Remedy(
+        "Generalize again, power off, and never start the master afterwards: start a copy.",
+        _GENERALIZE.commands,
+    ),
+    references=(_LOGS,),
+    since=_SINCE,
+)
+def booted_after_sysprep(image_state: Value | None, first_boot: FirstBoot) -> Iterator[Finding]:
+    r"""The image was not started after sysprep.
+
+    When a generalized image is started, setup.exe writes to `\Windows\Panther\setupact.log` that the
+    state goes from `IMAGE_STATE_GENERALIZE_RESEAL_TO_OOBE` to `IMAGE_STATE_UNDEPLOYABLE`. Such a line
+    later than sysprep's last success counts 1 in `evidence-agrees`. An earlier one is from the
+    original installation, whose media are generalized too.
+    """
+    yield from _shown(image_state, not_started_since(first_boot))
+
+
+@check(
+    "evidence-agrees",
+    family=FAMILY,
+    severity={"generalized": Severity.ERROR},
+    remedy=_REBUILD,
+    references=(_STATES, _FATAL),
+    since=_SINCE,
+)
+def evidence_agrees(
+    image_state: Value | None,
+    pending_setup: PendingSetup,
+    setup_status: Attempt[SetupStatus],
+    state_ini: Attempt[StateText | None],
+    servicing_state: Attempt[StateText | None],
+    sysprep_tag: Attempt[bool],
+    last_run: Attempt[LastRun | None],
+    first_boot: Attempt[FirstBoot],
+) -> Iterator[Finding]:
+    r"""Everything else on the disk agrees with ImageState.
+
+    ImageState alone can be set by hand, and it is not what Windows acts on. This check sums up what
+    `state-ini-agrees`, `setup-pending`, `generalization-state`, `sysprep-tag`, `sysprep-log` and
+    `booted-after-sysprep` saw. Each contradiction weighs 1 or 2; at 2 and above the value was edited,
+    sysprep was interrupted, or the image was started afterwards, and the image is undeployable. A sum
+    of 1 is a warning, and so is an ImageState with nothing beside it to agree. What is absent counts
+    nothing.
+
+    Windows computes ImageState from GeneralizationState (GS), AuditBoot and the completion state of
+    its setup programs; this table says which combinations it can have written:
+
+    | GS | and | ImageState without AuditBoot | with AuditBoot |
+    | --- | --- | --- | --- |
+    | 4 | setup.exe 0 | GENERALIZE_RESEAL_TO_OOBE | GENERALIZE_RESEAL_TO_AUDIT |
+    | 4 | setup.exe not 0 | UNDEPLOYABLE | UNDEPLOYABLE |
+    | 7 | oobeldr.exe (audit.exe) 0 | SPECIALIZE_RESEAL_TO_OOBE | SPECIALIZE_RESEAL_TO_AUDIT |
+    | 7 | oobeldr.exe (audit.exe) 3 | COMPLETE | SPECIALIZE_RESEAL_TO_AUDIT |
+    | 7 | oobeldr.exe (audit.exe) 1, 2 | UNDEPLOYABLE | UNDEPLOYABLE |
+    | other | | UNDEPLOYABLE | UNDEPLOYABLE |
+    """
+    if not claims_generalization(image_state):
+        yield not_applicable("ImageState claims no generalization that could be contradicted.")
+        return
+    read = corroborators(
+        pending_setup, setup_status, state_ini, servicing_state, sysprep_tag, last_run, first_boot
+    )
+    against = [each for each in read if each.reading and each.reading.stance is Stance.CONTRADICTS]
+    score = sum(each.reading.weight for each in against if each.reading)
+    doubt = sum(each.most for each in read if each.reading is None)
+    evidence = [item for each in against if each.reading for item in each.reading.evidence]
+    if score >= 2:
+        yield failed(
+            "ImageState contradicts the setup state: the value was edited, sysprep was interrupted, or the "
+            f"image was started after sysprep (contradictions weigh {score}, 2 is enough).",
+            *evidence,
+        )
+    elif score + doubt >= 2:
+        names = ", ".join(each.check for each in read if each.reading is None)
+        yield unknown(f"What {names} rests on could not be read, and may contradict ImageState.", *evidence)
+    elif score:
+        names = ", ".join(each.check for each in against)
+        yield failed(f"One thing speaks against ImageState: {names}.", *evidence, severity=Severity.WARNING)
+    elif not any(each.reading and each.reading.stance is Stance.AGREES for each in read):
+        yield failed(
+            "ImageState is uncorroborated: nothing else on the disk says whether generalization completed.",
+            severity=Severity.WARNING,
+        )
+    else:
+        agreeing = sum(1 for each in read if each.reading and each.reading.stance is Stance.AGREES)
+        yield passed(
+            f"{agreeing} of {len(read)} kinds of evidence agree with ImageState, none contradicts it."
+        )
+
+
+@check(
+    "audit-mode",
+    family=FAMILY,
+    severity={"generalized": Severity.ERROR},
+    remedy=Remedy("Run sysprep with /oobe instead of /audit, from a snapshot.", _GENERALIZE.commands),
+    references=(_STATES,),
+    since=_SINCE,
+)
+def audit_mode(image_state: Value | None, setup_status: SetupStatus) -> Iterator[Finding]:
+    r"""The image does not start into audit mode.
+
+    `SYSTEM\Setup\Status\AuditBoot` 1 sends the next start to the audit desktop, where nothing
+    provisions the machine. Together with an ImageState that ends in `_AUDIT` this is an error. With
+    another ImageState it is a warning here, because a value that Windows did not write together with
+    the state is judged by `evidence-agrees`.
+    """
+    audit = setup_status.audit_boot
+    if audit is None or audit.number == 0:
+        yield passed("AuditBoot is not set.", *present(audit))
+        return
+    sealed = image_state is not None and (image_state.text or "").endswith("_AUDIT")
+    yield failed(
+        "AuditBoot is set: machines made from this image start into audit mode.",
+        *present(audit),
+        severity=Severity.ERROR if sealed else Severity.WARNING,
+    )
+
+
+CHECKS: tuple[Check, ...] = (
+    image_state,
+    evidence_agrees,
+    audit_mode,
+    state_ini_agrees,
+    setup_pending,
+    generalization_state,
+    sysprep_tag,
+    sysprep_log,
+    booted_after_sysprep,
+)

@@ -1,0 +1,136 @@
+"""What a check is: declared once, for judging, help, documentation and every report format."""
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from validator.evidence import Evidence
+from validator.facts.model import parameters
+
+
+class Severity(str, Enum):
+    """What a failed check means for deployment."""
+
+    ERROR = "error"
+    """Blocks deployment."""
+    WARNING = "warning"
+    """Likely to hurt."""
+    NOTICE = "notice"
+    """Worth knowing."""
+
+    @property
+    def rank(self) -> int:
+        """0 for the gravest."""
+        return list(Severity).index(self)
+
+
+class Status(str, Enum):
+    """What one check says of one image."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    """What it rests on could not be read."""
+    NOT_APPLICABLE = "not applicable"
+    """There is nothing that it could judge."""
+    WAIVED = "waived"
+    """It failed, and a policy accepts that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """What to do, with the exact commands."""
+
+    text: str
+    commands: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a check found.
+
+    `severity` and `remedy` stand in for the declaration's; a severity may only be lower.
+    """
+
+    status: Status
+    message: str
+    evidence: tuple[Evidence, ...] = ()
+    severity: Severity | None = None
+    remedy: Remedy | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A declared rule over facts."""
+
+    id: str
+    family: str
+    severity: Mapping[str, Severity]
+    """The highest severity of a finding, by profile; a profile that is missing does not run it."""
+    remedy: Remedy
+    references: tuple[str, ...]
+    since: str
+    """The version that brought it."""
+    function: Callable[..., Iterator[Finding]]
+
+    @property
+    def title(self) -> str:
+        """The rule in a sentence: the first line of its documentation."""
+        return self._documentation.partition("\n")[0]
+
+    @property
+    def explanation(self) -> str:
+        """Why it matters and how it is judged, in Markdown."""
+        return self._documentation.partition("\n")[2].strip()
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The facts that it rests on."""
+        return tuple(name for name, _ in parameters(self.function))
+
+    @property
+    def _documentation(self) -> str:
+        return inspect.cleandoc(self.function.__doc__ or "")
+
+
+def check(
+    check_id: str,
+    *,
+    family: str,
+    severity: Mapping[str, Severity],
+    remedy: Remedy,
+    references: tuple[str, ...],
+    since: str,
+) -> Callable[[Callable[..., Iterator[Finding]]], Check]:
+    """Declare the decorated function as a check; its parameters name the facts that it reads."""
+
+    def declare(function: Callable[..., Iterator[Finding]]) -> Check:
+        return Check(check_id, family, severity, remedy, references, since, function)
+
+    return declare
+
+
+def passed(message: str, *evidence: Evidence) -> Finding:
+    """The rule holds."""
+    return Finding(Status.PASSED, message, evidence)
+
+
+def failed(
+    message: str,
+    *evidence: Evidence,
+    severity: Severity | None = None,
+    remedy: Remedy | None = None,
+) -> Finding:
+    """The rule is broken."""
+    return Finding(Status.FAILED, message, evidence, severity, remedy)
+
+
+def not_applicable(message: str, *evidence: Evidence) -> Finding:
+    """There is nothing to judge."""
+    return Finding(Status.NOT_APPLICABLE, message, evidence)
+
+
+def unknown(message: str, *evidence: Evidence) -> Finding:
+    """It could not be told."""
+    return Finding(Status.UNKNOWN, message, evidence)

@@ -1,0 +1,55 @@
+"""A check's page, from its declaration: for `image-validator checks ID` and for docs/checks."""
+
+from collections.abc import Sequence
+
+from validator.checks.model import Check
+
+
+def page(check: Check) -> str:
+    """The documentation of one check, in Markdown."""
+    severities = ", ".join(f"{severity.value} (`{profile}`)" for profile, severity in check.severity.items())
+    facts = ", ".join(f"`{name}`" for name in check.reads)
+    commands = "".join(f"\n{command}" for command in check.remedy.commands)
+    fence = f"\n\n```text{commands}\n```" if commands else ""
+    references = "\n".join(f"- <{reference}>" for reference in check.references)
+    return f"""# {check.id}
+
+{check.title}
+
+| | |
+| --- | --- |
+| family | {check.family} |
+| severity | {severities} |
+| reads | {facts} |
+| since | {check.since} |
+
+## Why it matters
+
+{check.explanation}
+
+## Remedy
+
+{check.remedy.text}{fence}
+
+## References
+
+{references}
+"""
+
+
+def index(checks: Sequence[Check]) -> str:
+    """The table of all checks, in Markdown."""
+    rows = "\n".join(
+        f"| [{check.id}]({check.id}.md) | {check.family} "
+        f"| {', '.join(severity.value for severity in check.severity.values())} | {check.title} |"
+        for check in checks
+    )
+    return f"""# Checks
+
+Generated from the declarations in `validator/checks` by `python docs/generate.py`. The severity is
+the highest that a finding can have under the profile `generalized`.
+
+| id | family | severity | the rule |
+| --- | --- | --- | --- |
+{rows}
+"""

@@ -1,0 +1,67 @@
+"""The command line: each command parses, calls and prints; none decides anything."""
+
+import importlib
+import os
+import sys
+from typing import NoReturn
+
+import click
+
+from validator import __version__
+
+_COMMANDS = {
+    "check": "validator.cli.check",
+    "inspect": "validator.cli.inspect",
+    "checks": "validator.cli.checks",
+    "completion": "validator.cli.completion",
+}
+USAGE, INTERRUPTED = 2, 130
+
+
+class _Commands(click.Group):
+    """Imports the module of a command when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(_COMMANDS[cmd_name]).command
+        return command
+
+
+@click.command(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, message="%(prog)s %(version)s")
+def cli() -> None:
+    """Judge Windows disk images (VHD, VHDX) before they are uploaded: did sysprep complete?
+
+    Nothing is mounted, executed or written, and nothing leaves this machine.
+
+    Exit codes: 0 deployable, 1 undeployable, 2 wrong command, 3 indeterminate, 4 nothing to check,
+    130 interrupted.
+    """
+
+
+def main() -> NoReturn:
+    """Run the command and end the process with its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        code = cli.main(prog_name="image-validator", standalone_mode=False)
+        sys.stdout.flush()
+    except click.ClickException as error:
+        error.show()
+        code = USAGE
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        code = INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read the report has seen enough. Python would complain again at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = USAGE
+    sys.exit(code if isinstance(code, int) else 0)

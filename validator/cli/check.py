@@ -1,0 +1,130 @@
+"""`image-validator check`: judge images."""
+
+import os
+
+import click
+
+from validator import __version__
+from validator.checks.model import Severity
+from validator.cli import options
+from validator.profiles import DEFAULT_PROFILE, PROFILES
+from validator.report.model import RunReport
+from validator.report.printable import printable
+
+FORMATS = ("text", "json")
+
+
+class _ReportFile(click.ParamType):  # type: ignore[type-arg, unused-ignore]
+    """FORMAT=FILE."""
+
+    name = "FORMAT=FILE"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        kind, _, path = str(value).partition("=")
+        if kind not in FORMATS or not path:
+            self.fail(f"{value!r} is not FORMAT=FILE with a FORMAT of {', '.join(FORMATS)}", param, ctx)
+        folder = os.path.dirname(path) or "."
+        if not os.path.isdir(folder):
+            self.fail(f"there is no folder {printable(folder)!r} to write to", param, ctx)
+        return kind, path
+
+
+@click.command("check", no_args_is_help=True)
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE...", type=click.Path())
+@click.option(
+    "--profile",
+    type=click.Choice([profile.id for profile in PROFILES]),
+    default=DEFAULT_PROFILE,
+    show_default=True,
+    help="The question to ask: " + "; ".join(f"{profile.id}: {profile.title}" for profile in PROFILES),
+)
+@click.option(
+    "--format", "-f", "output_format", type=click.Choice(FORMATS), default="text", show_default=True,
+    help="What to print on standard output.",
+)  # fmt: skip
+@click.option(
+    "--report",
+    "reports",
+    type=_ReportFile(),
+    multiple=True,
+    help="Also write a report to a file; repeatable.",
+)
+@click.option(
+    "--fail-on",
+    type=click.Choice([Severity.ERROR.value, Severity.WARNING.value]),
+    default=Severity.ERROR.value,
+    show_default=True,
+    help="Which failed checks fail the command. It changes no verdict.",
+)
+@click.option("--exit-zero", is_flag=True, help="Return 0 whatever the verdicts are, for a trial run.")
+@options.input_format
+@click.option("--quiet", "-q", is_flag=True, help="Only verdicts and their reasons.")
+@click.option("--verbose", "-v", is_flag=True, help="Also what passed, the layers, and all evidence.")
+@options.no_color
+def command(
+    images: tuple[str, ...],
+    profile: str,
+    output_format: str,
+    reports: tuple[tuple[str, str], ...],
+    fail_on: str,
+    exit_zero: bool,
+    input_format: str,
+    quiet: bool,
+    verbose: bool,
+    no_color: bool,
+) -> int:
+    """Judge images, and fail where one cannot be deployed.
+
+    IMAGE is a VHD, VHDX or raw disk image; it is opened for reading only. A path that exists is
+    taken literally, anything else that looks like one is expanded as a pattern.
+    """
+    paths = options.images(images)
+    _refuse_to_overwrite(paths, reports)
+    from validator.judging import ExitCode, exit_code
+    from validator.validation import validate
+
+    try:
+        results = tuple(
+            validate(path, profile, input_format=None if input_format == "auto" else input_format)
+            for path in paths
+        )
+    except FileNotFoundError as error:
+        raise click.UsageError(f"no such file: {printable(str(error.filename))}") from error
+    code = exit_code([result.judgement for result in results], Severity(fail_on))
+    if code is ExitCode.NOTHING_TO_CHECK:
+        click.echo("nothing to check: no image matched", err=True)
+    run = RunReport(__version__, profile, code, results)
+    click.echo(
+        _render(output_format, run, options.colour(no_color), options.width(), quiet, verbose), nl=False
+    )
+    for kind, path in reports:
+        _write(path, _render(kind, run, False, 80, quiet, verbose))
+    return ExitCode.DEPLOYABLE.value if exit_zero else code.value
+
+
+def _render(kind: str, run: RunReport, colour: bool, width: int, quiet: bool, verbose: bool) -> str:
+    if kind == "json":
+        from validator.report import json
+
+        return json.render(run)
+    from validator.report import text
+
+    return text.render(run, colour=colour, width=width, quiet=quiet, verbose=verbose)
+
+
+def _refuse_to_overwrite(images: list[str], reports: tuple[tuple[str, str], ...]) -> None:
+    """A report never lands on an image (promise 1)."""
+    for _, path in reports:
+        for image in images:
+            if os.path.exists(path) and os.path.exists(image) and os.path.samefile(path, image):
+                raise click.UsageError(f"the report {printable(path)} would overwrite an image")
+
+
+def _write(path: str, text: str) -> None:
+    try:
+        with open(path, "w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
+            file.write(text)
+    except OSError as error:
+        raise click.UsageError(f"cannot write the report {printable(path)}: {error.strerror}") from error

@@ -1,0 +1,83 @@
+"""`image-validator checks`: the catalogue."""
+
+import difflib
+import json
+from typing import Any
+
+import click
+
+from validator.checks import ALL_CHECKS
+from validator.checks.model import Check
+from validator.checks.pages import page
+from validator.cli import options
+
+
+def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    return [check.id for check in ALL_CHECKS if check.id.startswith(incomplete)]
+
+
+@click.command("checks")
+@click.argument("check_id", metavar="[ID]", required=False, shell_complete=_complete)
+@click.option("--format", "-f", "output_format", type=click.Choice(("text", "json")), default="text")
+@options.no_color
+def command(check_id: str | None, output_format: str, no_color: bool) -> int:
+    """List the checks, or explain the one with this ID."""
+    if check_id is not None:
+        check = next((each for each in ALL_CHECKS if each.id == check_id), None)
+        if check is None:
+            near = difflib.get_close_matches(check_id, [each.id for each in ALL_CHECKS], 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise click.UsageError(f"there is no check {check_id!r}{hint}")
+        if output_format == "json":
+            click.echo(json.dumps(_data(check), indent=2))
+        else:
+            _explain(check, options.colour(no_color))
+    elif output_format == "json":
+        click.echo(json.dumps([_data(check) for check in ALL_CHECKS], indent=2))
+    else:
+        _list(options.colour(no_color))
+    return 0
+
+
+def _data(check: Check) -> dict[str, Any]:
+    return {
+        "id": check.id,
+        "family": check.family,
+        "title": check.title,
+        "severity": {profile: severity.value for profile, severity in check.severity.items()},
+        "reads": list(check.reads),
+        "explanation": check.explanation,
+        "remedy": {"text": check.remedy.text, "commands": list(check.remedy.commands)},
+        "references": list(check.references),
+        "since": check.since,
+    }
+
+
+def _console(colour: bool) -> Any:
+    from rich.console import Console
+
+    return Console(
+        width=options.width(),
+        color_system="standard" if colour else None,
+        force_terminal=colour,
+        highlight=False,
+        markup=False,
+    )
+
+
+def _explain(check: Check, colour: bool) -> None:
+    from rich.markdown import Markdown
+
+    _console(colour).print(Markdown(page(check), hyperlinks=False))
+
+
+def _list(colour: bool) -> None:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for name in ("id", "family", "severity", "the rule"):
+        table.add_column(name, overflow="fold", no_wrap=name in ("id", "family"))
+    for check in ALL_CHECKS:
+        severities = sorted({severity.value for severity in check.severity.values()})
+        table.add_row(check.id, check.family, ", ".join(severities), check.title)
+    _console(colour).print(table)

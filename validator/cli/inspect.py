@@ -1,0 +1,44 @@
+"""`image-validator inspect`: what is in an image, without judging it."""
+
+import json
+
+import click
+
+from validator.cli import options
+from validator.report.printable import printable
+
+
+@click.command("inspect", no_args_is_help=True)
+@click.argument("image", type=click.Path())
+@click.option(
+    "--format", "-f", "output_format", type=click.Choice(("text", "json")), default="text", show_default=True
+)
+@options.input_format
+@options.no_color
+def command(image: str, output_format: str, input_format: str, no_color: bool) -> int:
+    """Show what is in IMAGE, without judging it.
+
+    Returns 0 where every layer could be read, 3 where one could not.
+    """
+    from validator.judging import ExitCode
+    from validator.validation import validate
+
+    paths = options.images((image,))
+    if len(paths) != 1:
+        raise click.UsageError("inspect takes one image")
+    try:
+        report = validate(paths[0], input_format=None if input_format == "auto" else input_format)
+    except FileNotFoundError as error:
+        raise click.UsageError(f"no such file: {printable(str(error.filename))}") from error
+    if output_format == "json":
+        from validator.report.json import image_data
+
+        data = image_data(report)
+        shown = {name: data[name] for name in ("path", "facts", "layers", "duration_ms")}
+        click.echo(json.dumps(shown, indent=2))
+    else:
+        from validator.report import overview
+
+        click.echo(overview.render(report, colour=options.colour(no_color), width=options.width()), nl=False)
+    damaged = any(layer.state == "damaged" for layer in report.layers)
+    return ExitCode.INDETERMINATE.value if damaged else ExitCode.DEPLOYABLE.value

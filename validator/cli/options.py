@@ -1,0 +1,74 @@
+"""Options and arguments that commands share."""
+
+import glob
+import os
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import click
+
+from validator.disk.container import FORMATS
+from validator.report.printable import printable
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def input_format(function: Function) -> Function:
+    """`--input-format`: overrule what the content says."""
+    return click.option(
+        "--input-format",
+        type=click.Choice(("auto", *FORMATS)),
+        default="auto",
+        show_default=True,
+        help="Read the image as this format instead of the one that its content shows.",
+    )(function)
+
+
+def no_color(function: Function) -> Function:
+    """`--no-color`."""
+    return click.option(
+        "--no-color", is_flag=True, help="No colours; also when NO_COLOR is set or output is no terminal."
+    )(function)
+
+
+def colour(no_color: bool) -> bool:
+    """Whether standard output takes colours (https://no-color.org)."""
+    return (
+        not no_color
+        and not os.environ.get("NO_COLOR")
+        and os.environ.get("TERM") != "dumb"
+        and sys.stdout.isatty()
+    )
+
+
+def width() -> int:
+    """Columns to write for: the terminal's, or 80 in a log."""
+    return min(120, shutil.get_terminal_size().columns)
+
+
+def images(names: Sequence[str]) -> list[str]:
+    """The paths that the arguments name, each once, in their order.
+
+    A path that exists is taken literally. What does not exist and looks like a pattern is expanded,
+    for shells that do not.
+
+    Raises:
+        click.UsageError: for a plain name that does not exist, before anything is read.
+    """
+    found: dict[str, None] = {}
+    missing = []
+    for name in names:
+        if os.path.lexists(name):
+            found[name] = None
+        elif glob.has_magic(name):
+            matches = sorted(glob.glob(name, recursive=True))
+            if not matches:
+                click.echo(f"no image matches {printable(name)}", err=True)
+            found.update(dict.fromkeys(matches))
+        else:
+            missing.append(name)
+    if missing:
+        raise click.UsageError("\n".join(f"no such file: {printable(name)}" for name in missing))
+    return list(found)

@@ -1,0 +1,86 @@
+"""The second reader of sectors: what our block map and pyvhdi read must be the same bytes.
+
+One decoder can be wrong without a word; two that were written apart seldom are in the same place.
+"""
+
+import hashlib
+from typing import Any
+
+from validator.disk.container import Container, Disk
+from validator.evidence import Layer, Location, damaged
+from validator.source import ByteSource, Stream
+
+
+class WitnessedDisk:
+    """A disk each of whose reads is read again by libvhdi.
+
+    Our own block map goes first: it names the offset of whatever is wrong, libvhdi only refuses.
+    """
+
+    def __init__(self, disk: Disk, source: ByteSource) -> None:
+        self._disk = disk
+        self._stream = _RememberingStream(source)
+        self._witness: Any = None
+
+    @property
+    def container(self) -> Container:
+        """What the container says of itself."""
+        return self._disk.container
+
+    @property
+    def size(self) -> int:
+        """Length of the virtual disk in bytes."""
+        return self._disk.size
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """See `ByteSource`; a difference between the two readers is damage."""
+        data = self._disk.read_at(offset, length)
+        if length and (second := self._read_again(offset, length)) != data:
+            raise damaged(
+                Location(Layer.CONTAINER, offset),
+                expected=f"the same {length} bytes from two readers",
+                found=f"SHA-256 {_digest(data)} by the block map, {_digest(second)} by libvhdi",
+            )
+        return data
+
+    def _read_again(self, offset: int, length: int) -> bytes:
+        import pyvhdi
+
+        try:
+            if self._witness is None:
+                witness = pyvhdi.file()
+                witness.open_file_object(self._stream)
+                if witness.get_media_size() != self.size:
+                    raise OSError(f"a disk of {witness.get_media_size()} bytes, not {self.size}")
+                self._witness = witness
+            return bytes(self._witness.read_buffer_at_offset(length, offset))
+        except OSError as error:
+            if self._stream.failure is not None:
+                raise self._stream.failure from error
+            # libvhdi's text holds paths of its own sources; its first line is what it saw.
+            reason = str(error).strip().splitlines()[0].rpartition("libvhdi_")[2] if str(error) else "no word"
+            raise damaged(
+                Location(Layer.CONTAINER, offset),
+                expected=f"{length} bytes from the second reader, libvhdi",
+                found=f"its refusal: {reason}",
+            ) from error
+
+
+class _RememberingStream(Stream):
+    """Keeps what a read raised: libvhdi turns every exception of a read into an OSError of its own.
+
+    So a spent budget stays what it is, and Ctrl-C too.
+    """
+
+    failure: BaseException | None = None
+
+    def read(self, size: int | None = -1) -> bytes:
+        try:
+            return super().read(size)
+        except BaseException as error:
+            self.failure = error
+            raise
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:16]

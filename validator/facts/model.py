@@ -1,0 +1,111 @@
+"""Facts: lazy, remembered, injected by name.
+
+A fact is a function whose parameters are other facts. It is computed on first use, and its value *or
+failure* is remembered: what is not asked for costs no reading, and one damaged layer fails each fact
+that rests on it with the same evidence. A parameter annotated `Attempt[T]` receives the value or the
+failure, for facts and checks that can say something either way.
+"""
+
+import os
+import typing
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from validator.evidence import Effect, Evidence, Layer, Location, Unreadable
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt(Generic[T_co]):
+    """A fact that may have failed: a value, or the evidence why there is none."""
+
+    value: T_co | None
+    """Only to be read where `unknown` is None; None is a value as well (absent)."""
+    unknown: Evidence | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """A fact that could not be had, in a report."""
+
+    why: str
+
+
+class Facts:
+    """Computes facts about one subject.
+
+    Args:
+        functions: the facts that can be computed, by name.
+        given: what is there from the start.
+    """
+
+    def __init__(
+        self, functions: Mapping[str, Callable[..., Any]], given: Mapping[str, Attempt[Any]]
+    ) -> None:
+        self._functions = functions
+        self._known: dict[str, Attempt[Any]] = dict(given)
+
+    def about(self, functions: Mapping[str, Callable[..., Any]], **given: object) -> "Facts":
+        """More facts, about a part of the subject: what is known of the whole is known of the part."""
+        known = {name: Attempt(value) for name, value in given.items()}
+        return Facts({**self._functions, **functions}, {**self._known, **known})
+
+    def attempt(self, name: str) -> Attempt[Any]:
+        """The fact, or why it cannot be had."""
+        if name not in self._known:
+            self._known[name] = self._compute(name)
+        return self._known[name]
+
+    def computed(self, name: str) -> Attempt[Any] | None:
+        """The fact if something asked for it already."""
+        return self._known.get(name)
+
+    def _compute(self, name: str) -> Attempt[Any]:
+        try:
+            return Attempt(self.call(self._functions[name]))
+        except Unreadable as error:
+            return Attempt(None, error.evidence)
+        except Exception as error:
+            if os.environ.get("IMAGE_VALIDATOR_DEBUG"):
+                raise
+            return Attempt(None, own_failure(name, error))
+
+    def call(self, function: Callable[..., Any]) -> Any:
+        """Call a function with the facts that its parameters name.
+
+        Raises:
+            Unreadable: where one of them cannot be had.
+        """
+        arguments: dict[str, Any] = {}
+        for name, annotation in parameters(function):
+            attempt = self.attempt(name)
+            if takes_attempt(annotation):
+                arguments[name] = attempt
+            elif attempt.unknown is not None:
+                raise Unreadable(attempt.unknown)
+            else:
+                arguments[name] = attempt.value
+        return function(**arguments)
+
+
+def parameters(function: Callable[..., Any]) -> Iterable[tuple[str, Any]]:
+    """Names and annotations of a function's parameters: the facts that it reads."""
+    return [item for item in function.__annotations__.items() if item[0] != "return"]
+
+
+def takes_attempt(annotation: Any) -> bool:
+    """Whether a parameter takes a fact that may have failed."""
+    return typing.get_origin(annotation) is Attempt
+
+
+def own_failure(name: str, error: Exception) -> Evidence:
+    """Evidence for a failure of this program: never an answer about the image."""
+    return Evidence(
+        Location(Layer.TOOL),
+        f"image-validator failed ({type(error).__name__}: {error}) while it read “{name}”; "
+        "set IMAGE_VALIDATOR_DEBUG=1 to see where, and report it",
+        "an answer",
+        effect=Effect.LOST,
+    )

@@ -1,0 +1,164 @@
+"""From facts to findings to the verdict: the only place that knows severity policy."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from validator.checks.model import Check, Finding, Remedy, Severity, Status, unknown
+from validator.evidence import Evidence, Unreadable
+from validator.facts.model import Facts, own_failure
+
+
+class Verdict(str, Enum):
+    """The answer about one image."""
+
+    DEPLOYABLE = "deployable"
+    UNDEPLOYABLE = "undeployable"
+    INDETERMINATE = "indeterminate"
+
+
+class ExitCode(int, Enum):
+    """What the command returns; the numbers are a contract."""
+
+    DEPLOYABLE = 0
+    UNDEPLOYABLE = 1
+    USAGE = 2
+    INDETERMINATE = 3
+    NOTHING_TO_CHECK = 4
+    INTERRUPTED = 130
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A finding with what its check declares for the profile."""
+
+    check: Check
+    status: Status
+    severity: Severity
+    message: str
+    evidence: tuple[Evidence, ...]
+    remedy: Remedy | None
+    """None where there is nothing to mend."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """The verdict on one installation, or on the whole image, with all findings in report order."""
+
+    verdict: Verdict
+    summary: str
+    findings: tuple[Judged, ...]
+
+
+def judge(facts: Facts, checks: Sequence[Check], profile: str) -> Judgement:
+    """Run the checks of a profile over the facts about one installation.
+
+    Nothing that happens inside a check can end as passed: what cannot be read, and a failure of our
+    own, is an unknown finding.
+    """
+    findings = []
+    for check in checks:
+        if profile in check.severity:
+            findings += [_judged(check, profile, finding) for finding in _run(facts, check)]
+    return _decide(tuple(findings))
+
+
+def _run(facts: Facts, check: Check) -> list[Finding]:
+    findings: list[Finding] = []
+    try:
+        findings += facts.call(check.function)
+    except Unreadable as error:
+        findings.append(unknown(_cannot_tell(error.evidence), error.evidence))
+    except Exception as error:
+        evidence = own_failure(check.id, error)
+        findings.append(unknown(_cannot_tell(evidence), evidence))
+    return findings or [unknown("The check gave no answer.")]
+
+
+def _cannot_tell(evidence: Evidence) -> str:
+    return f"It could not be told, because the {evidence.where.layer.value} could not be read."
+
+
+def _judged(check: Check, profile: str, finding: Finding) -> Judged:
+    highest = check.severity[profile]
+    severity = finding.severity or highest
+    if severity.rank < highest.rank:
+        severity = highest
+    mends = finding.status is Status.FAILED
+    return Judged(
+        check,
+        finding.status,
+        severity,
+        finding.message,
+        finding.evidence,
+        (finding.remedy or check.remedy) if mends else None,
+    )
+
+
+def _decide(findings: tuple[Judged, ...]) -> Judgement:
+    errors = [each for each in findings if each.severity is Severity.ERROR]
+    if failures := [each for each in errors if each.status is Status.FAILED]:
+        return Judgement(Verdict.UNDEPLOYABLE, failures[0].message, findings)
+    if unknowns := [each for each in errors if each.status is Status.UNKNOWN]:
+        return Judgement(Verdict.INDETERMINATE, _why_unknown(unknowns[0]), findings)
+    if not errors:
+        return Judgement(Verdict.INDETERMINATE, "No check that could decide was run.", findings)
+    warnings = sum(each.status is Status.FAILED and each.severity is Severity.WARNING for each in findings)
+    tail = f", with {warnings} warning{'s' if warnings > 1 else ''}" if warnings else ""
+    return Judgement(Verdict.DEPLOYABLE, f"Generalization completed{tail}.", findings)
+
+
+def _why_unknown(judged: Judged) -> str:
+    return f"It cannot be told: {judged.evidence[0]}." if judged.evidence else judged.message
+
+
+def combine(judgements: Sequence[tuple[str, Judgement]]) -> tuple[int, Judgement]:
+    """One judgement over all installations on a disk, and the index of the one that it speaks of.
+
+    As long as nothing says which one starts, they must agree. It speaks of the worst.
+    """
+    order = (Verdict.UNDEPLOYABLE, Verdict.INDETERMINATE, Verdict.DEPLOYABLE)
+    ranks = [order.index(judgement.verdict) for _, judgement in judgements]
+    index = ranks.index(min(ranks))
+    worst = judgements[index][1]
+    if len(set(ranks)) == 1:
+        return index, worst
+    verdicts = ", ".join(f"{name}: {judgement.verdict.value}" for name, judgement in judgements)
+    message = (
+        f"The installations of Windows on the disk differ ({verdicts}), and nothing says which one starts."
+    )
+    findings = tuple(
+        replace(each, status=Status.UNKNOWN, severity=Severity.ERROR, message=message)
+        if each.check.id == "windows-volume"
+        else each
+        for each in worst.findings
+    )
+    return index, Judgement(Verdict.INDETERMINATE, message, findings)
+
+
+def distrust(judgement: Judgement, evidence: Evidence) -> Judgement:
+    """The same judgement after it turned out that none of the bytes can be trusted."""
+    findings = tuple(
+        replace(
+            each, status=Status.UNKNOWN, message=_cannot_tell(evidence), evidence=(evidence,), remedy=None
+        )
+        for each in judgement.findings
+    )
+    return Judgement(Verdict.INDETERMINATE, f"It cannot be told: {evidence}.", findings)
+
+
+def exit_code(judgements: Sequence[Judgement], fail_on: Severity = Severity.ERROR) -> ExitCode:
+    """What a run over these images returns; it depends on nothing else (promise 8)."""
+    if not judgements:
+        return ExitCode.NOTHING_TO_CHECK
+    verdicts = {judgement.verdict for judgement in judgements}
+    warned = fail_on is Severity.WARNING and any(
+        each.status is Status.FAILED and each.severity is Severity.WARNING
+        for judgement in judgements
+        for each in judgement.findings
+    )
+    if Verdict.UNDEPLOYABLE in verdicts or warned:
+        return ExitCode.UNDEPLOYABLE
+    if Verdict.INDETERMINATE in verdicts:
+        return ExitCode.INDETERMINATE
+    return ExitCode.DEPLOYABLE

@@ -1,0 +1,124 @@
+"""JSON: the contract for programs. Its JSON Schema is `validator/report/schema.json`."""
+
+import dataclasses
+import json
+from datetime import datetime
+from enum import Enum
+from typing import Any
+
+from validator.evidence import Evidence
+from validator.facts.model import Unknown
+from validator.judging import Judged, Verdict
+from validator.report.model import FORMAT_VERSION, Report, ReportFacts, RunReport, rfc3339
+from validator.report.printable import without_surrogates
+
+
+def render(run: RunReport) -> str:
+    """The run as one JSON object, indented, ASCII only, with a closing line feed."""
+    return json.dumps(as_data(run), indent=2) + "\n"
+
+
+def as_data(run: RunReport) -> dict[str, Any]:
+    """The run as the plain values that JSON knows."""
+    return {
+        "format_version": FORMAT_VERSION,
+        "tool": {"name": "image-validator", "version": run.tool_version},
+        "profile": run.profile,
+        "exit_code": run.exit_code.value,
+        "summary": {
+            "images": len(run.images),
+            **{verdict.value: run.count(verdict) for verdict in Verdict},
+        },
+        "images": [image_data(image) for image in run.images],
+    }
+
+
+def image_data(report: Report) -> dict[str, Any]:
+    """One image's report as plain values."""
+    return {
+        "path": without_surrogates(report.path),
+        "verdict": report.verdict.value,
+        "summary": report.summary,
+        "profile": report.profile,
+        "findings": [_finding(each) for each in report.findings],
+        "facts": facts_data(report.facts, report),
+        "layers": [_plain(layer) for layer in report.layers],
+        "duration_ms": report.duration_ms,
+    }
+
+
+def facts_data(facts: ReportFacts, report: Report) -> dict[str, Any]:
+    """What is in the image, as plain values."""
+    container, table = facts.container, facts.partition_table
+    installation: Any = _plain(facts.installation)
+    if not isinstance(facts.installation, Unknown):
+        installation["product"] = _plain(facts.product)
+        installation["architecture"] = _plain(facts.architecture)
+    disk = (
+        _plain(container)
+        if isinstance(container, Unknown)
+        else {
+            "size": container.virtual_size,
+            "logical_sector_size": container.logical_sector_size,
+            "scheme": _plain(table) if isinstance(table, Unknown) else table.scheme,
+            "id": _plain(table) if isinstance(table, Unknown) else table.disk_id,
+        }
+    )
+    return {
+        "container": _plain(container),
+        "disk": disk,
+        "partitions": _plain(facts.volumes)
+        if isinstance(facts.volumes, Unknown)
+        else [{**_plain(volume.partition), "contents": volume.kind.value} for volume in facts.volumes],
+        "installations": _plain(facts.installations),
+        "installation": installation,
+        "setup_state": _plain(facts.setup_state),
+        "io": _plain(report.io),
+    }
+
+
+def _finding(judged: Judged) -> dict[str, Any]:
+    return {
+        "check": judged.check.id,
+        "family": judged.check.family,
+        "status": judged.status.value,
+        "severity": judged.severity.value,
+        "message": judged.message,
+        "evidence": [_evidence(each) for each in judged.evidence],
+        "remedy": _plain(judged.remedy),
+        "references": list(judged.check.references),
+    }
+
+
+def _evidence(evidence: Evidence) -> dict[str, Any]:
+    where = evidence.where
+    return {
+        "layer": where.layer.value,
+        "partition": where.partition,
+        "path": where.path,
+        "key": where.key,
+        "value": where.value,
+        "line": where.line,
+        "offset": where.offset,
+        "expected": evidence.expected or None,
+        "found": evidence.found,
+        "time": _plain(evidence.time),
+        "effect": evidence.effect.value,
+        "specification": evidence.spec or None,
+    }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Unknown):
+        return {"unknown": value.why}
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, datetime):
+        return rfc3339(value)
+    if dataclasses.is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value

@@ -1,0 +1,36 @@
+"""Hostile text made safe to show: nothing from an image or a file name reaches a terminal as it is."""
+
+import unicodedata
+
+_SHORT = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
+
+
+def printable(text: str) -> str:
+    """The text on one line, with everything that does not print written as an escape.
+
+    Control characters, invisible and direction-changing characters, line separators, lone
+    surrogates; bytes of a file name that are no UTF-8 (Python's surrogate escapes) as `\\xNN`.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(character if _prints(character) else _escape(character) for character in text)
+
+
+def without_surrogates(text: str) -> str:
+    """The text with only what UTF-8 cannot carry written as an escape."""
+    return "".join(_escape(each) if 0xD800 <= ord(each) <= 0xDFFF else each for each in text)
+
+
+def _prints(character: str) -> bool:
+    return unicodedata.category(character)[0] != "C" and character not in "\u2028\u2029"
+
+
+def _escape(character: str) -> str:
+    code = ord(character)
+    if character in _SHORT:
+        return _SHORT[character]
+    if 0xDC80 <= code <= 0xDCFF:
+        return f"\\x{code - 0xDC00:02x}"
+    if code <= 0xFF:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"

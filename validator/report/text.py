@@ -1,0 +1,212 @@
+"""Text for a person at a terminal or in a CI log: verdict, cause, evidence, remedy, then the rest."""
+
+import textwrap
+from collections.abc import Iterable, Iterator
+
+from validator.checks.model import Remedy, Severity, Status
+from validator.evidence import Evidence, Location
+from validator.facts.model import Unknown
+from validator.judging import Judged, Verdict
+from validator.report.model import Report, RunReport, rfc3339
+from validator.report.printable import printable
+
+_COLOURS = {"red": "31", "green": "32", "yellow": "33", "cyan": "36", "bold": "1", "dim": "2"}
+_VERDICT_COLOURS = {
+    Verdict.DEPLOYABLE: "green",
+    Verdict.UNDEPLOYABLE: "red",
+    Verdict.INDETERMINATE: "yellow",
+}
+_SEVERITY_COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTICE: "cyan"}
+_LABEL = 10
+
+
+def render(
+    run: RunReport, *, colour: bool = False, width: int = 80, quiet: bool = False, verbose: bool = False
+) -> str:
+    """The run as text.
+
+    Args:
+        run: what to show.
+        colour: whether to use ANSI colours.
+        width: columns to wrap prose at; commands are never wrapped, so that they can be copied.
+        quiet: only verdicts and their reasons.
+        verbose: also what passed, every layer, and all evidence.
+    """
+    page = _Page(colour, width)
+    blocks = ["\n".join(page.image(image, quiet, verbose)) for image in run.images]
+    if len(run.images) > 1:
+        counts = ", ".join(f"{run.count(verdict)} {verdict.value}" for verdict in Verdict)
+        blocks.append(f"{len(run.images)} images: {counts}")
+    return ("\n" if quiet else "\n\n").join(blocks) + "\n" if blocks else ""
+
+
+class _Page:
+    def __init__(self, colour: bool, width: int) -> None:
+        self._colour = colour
+        self._width = max(40, width)
+
+    def image(self, report: Report, quiet: bool, verbose: bool) -> Iterator[str]:
+        verdict = self._paint(report.verdict.value.upper(), "bold", _VERDICT_COLOURS[report.verdict])
+        yield f"{verdict}  {printable(report.path)}"
+        yield from self._prose(report.summary, 2)
+        if quiet:
+            return
+        yield from self._failures(report, verbose)
+        yield from self._unknowns(report)
+        yield ""
+        if verbose:
+            yield from self._rest_at_length(report)
+        else:
+            yield from self._rest(report)
+        yield from self._about(report)
+
+    # -- what is wrong -------------------------------------------------------------------------
+
+    def _failures(self, report: Report, verbose: bool) -> Iterator[str]:
+        failures = [each for each in report.findings if each.status is Status.FAILED]
+        shown: set[Evidence] = set()
+        remedies: set[Remedy] = set()
+        for judged in sorted(failures, key=lambda each: each.severity.rank):
+            yield ""
+            label = self._paint(judged.severity.value, "bold", _SEVERITY_COLOURS[judged.severity])
+            yield f"  {label}: {judged.check.id}"
+            if judged.message != report.summary:
+                yield from self._prose(judged.message, 4)
+            # What one finding showed, the next need not repeat.
+            yield from self._evidence([each for each in judged.evidence if verbose or each not in shown])
+            shown.update(judged.evidence)
+            if judged.remedy and (verbose or judged.remedy not in remedies):
+                remedies.add(judged.remedy)
+                yield from self._remedy(judged.remedy, judged.check.references[0])
+
+    def _remedy(self, remedy: Remedy, reference: str) -> Iterator[str]:
+        yield from self._labelled("to do", remedy.text)
+        for command in remedy.commands:
+            yield " " * (4 + _LABEL) + self._paint(printable(command), "cyan")
+        yield from self._labelled("see", reference)
+
+    def _unknowns(self, report: Report) -> Iterator[str]:
+        """What could not be answered, together where it is for the same reason."""
+        groups: dict[tuple[Evidence, ...] | str, list[Judged]] = {}
+        for judged in report.findings:
+            if judged.status is Status.UNKNOWN:
+                groups.setdefault(judged.evidence or judged.message, []).append(judged)
+        for members in groups.values():
+            first = min(members, key=lambda each: each.severity.rank)
+            yield ""
+            label = "not answered"
+            names = ", ".join(each.check.id for each in members)
+            first_line, *more = self._prose(f"{label}: {names}", 2, hanging=4)
+            yield first_line.replace(label, self._paint(label, "bold", "yellow"), 1)
+            yield from more
+            if first.message != report.summary:
+                yield from self._prose(first.message, 4)
+            yield from self._evidence(first.evidence)
+
+    def _evidence(self, evidence: Iterable[Evidence]) -> Iterator[str]:
+        """Where and what; a file or a time that the line before gave is not repeated."""
+        file = time = None
+        for each in evidence:
+            where = each.where
+            if (place := self._place(where)) != file:
+                yield from self._labelled("in", place)
+                file, time = place, None
+            if where.key is not None:
+                yield from self._labelled("at", "\\".join(part for part in (where.key, where.value) if part))
+            yield from self._labelled("found", each.found)
+            if each.expected:
+                yield from self._labelled("expected", each.expected)
+            if each.spec:
+                yield from self._labelled("by", each.spec)
+            if each.time and each.time != time:
+                zone = "" if each.time.tzinfo else " (local time of the machine)"
+                yield from self._labelled("time", rfc3339(each.time) + zone)
+                time = each.time
+
+    @staticmethod
+    def _place(where: Location) -> str:
+        place = [f"partition {where.partition}"] if where.partition is not None else []
+        place += [where.path] if where.path is not None else []
+        place += [f"line {where.line}"] if where.line is not None else []
+        place += [f"offset {where.offset:#x}"] if where.offset is not None else []
+        return ", ".join(place if where.path else [where.layer.value, *place])
+
+    # -- the rest ------------------------------------------------------------------------------
+
+    def _rest(self, report: Report) -> Iterator[str]:
+        for status, label in ((Status.PASSED, "passed"), (Status.NOT_APPLICABLE, "n/a")):
+            names = [each.check.id for each in report.findings if each.status is status]
+            if names:
+                yield from self._labelled(label, ", ".join(names), 2)
+
+    def _rest_at_length(self, report: Report) -> Iterator[str]:
+        for judged in report.findings:
+            if judged.status in (Status.PASSED, Status.NOT_APPLICABLE):
+                yield f"  {judged.status.value}: {judged.check.id}"
+                yield from self._prose(judged.message, 4)
+                yield from self._evidence(judged.evidence)
+        yield ""
+        for layer in report.layers:
+            yield from self._labelled(layer.state, f"{layer.kind}: {layer.detail}", 2)
+
+    def _about(self, report: Report) -> Iterator[str]:
+        facts = report.facts
+        if not isinstance(facts.product, Unknown):
+            words = [facts.product.name, facts.product.edition and f"({facts.product.edition})"]
+            words.append(facts.product.build and f"build {facts.product.build}")
+            words.append(facts.architecture if isinstance(facts.architecture, str) else None)
+            yield from self._labelled("Windows", " ".join(word for word in words if word) or "unnamed", 2)
+        if not isinstance(facts.container, Unknown):
+            container = facts.container
+            words = [container.subformat, container.format.upper()]
+            words.append(f"of {size(container.virtual_size)} in a file of {size(container.file_size)}")
+            if not isinstance(facts.partition_table, Unknown):
+                words.append(f"with {facts.partition_table.scheme.upper()}")
+            yield from self._labelled("disk", " ".join(word for word in words if word), 2)
+        yield from self._labelled(
+            "read",
+            f"{size(report.io.bytes_read)} in {report.io.reads} reads, {report.duration_ms / 1000:.2f} s, "
+            f"profile {report.profile}",
+            2,
+        )
+
+    # -- lines ---------------------------------------------------------------------------------
+
+    def _prose(self, text: str, indent: int, hanging: int | None = None) -> Iterator[str]:
+        first, rest = " " * indent, " " * (indent if hanging is None else hanging)
+        yield from self._wrap(printable(text), first, rest)
+
+    def _labelled(self, label: str, text: str, indent: int = 4) -> Iterator[str]:
+        padded = self._paint(label, "dim") + " " * max(1, _LABEL - len(label))
+        lines = list(self._wrap(printable(text), "", "", self._width - indent - _LABEL))
+        for index, line in enumerate(lines):
+            yield " " * indent + (padded if not index else " " * _LABEL) + line
+
+    def _wrap(self, text: str, first: str, rest: str, width: int | None = None) -> Iterator[str]:
+        yield from textwrap.wrap(
+            text,
+            width or self._width,
+            initial_indent=first,
+            subsequent_indent=rest,
+            break_long_words=False,
+            break_on_hyphens=False,
+        ) or [first]
+
+    def _paint(self, text: str, *names: str) -> str:
+        if not self._colour:
+            return text
+        codes = ";".join(_COLOURS[name] for name in names)
+        return f"\x1b[{codes}m{text}\x1b[0m"
+
+
+def size(count: int) -> str:
+    """A number of bytes for a person: whole where it is whole."""
+    units = ("B", "KiB", "MiB", "GiB", "TiB")
+    scaled, unit = float(count), 0
+    while scaled >= 1024 and unit < len(units) - 1:
+        scaled, unit = scaled / 1024, unit + 1
+    return (
+        f"{scaled:.0f} {units[unit]}"
+        if scaled == int(scaled) or scaled >= 100
+        else f"{scaled:.1f} {units[unit]}"
+    )

@@ -1,0 +1,300 @@
+"""The only place that opens files: bytes that are counted, bounded and exact.
+
+Every reader above asks a `ByteSource` for bytes and gets exactly as many as it asked for, or
+`Unreadable`. A short read never becomes data.
+"""
+
+import errno
+import io
+import os
+import stat
+import struct
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from validator.evidence import Effect, Evidence, Layer, Location, Unreadable, damaged
+
+MAX_SECONDS = 10.0
+"""Judging any image ends within this time (promise 5)."""
+MAX_BYTES = 512 * 2**20
+"""No verdict needs more than this; an image that makes us read more is refused."""
+
+
+class ByteSource(Protocol):
+    """Read-only bytes of a known size."""
+
+    @property
+    def size(self) -> int:
+        """Length in bytes."""
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """Exactly `length` bytes from `offset`.
+
+        Raises:
+            Unreadable: when they are not all there or cannot be trusted.
+        """
+
+
+@dataclass(slots=True)
+class ReadCount:
+    """What was read so far, from all files of an image together."""
+
+    files: int = 0
+    reads: int = 0
+    bytes_read: int = 0
+
+
+class Budget:
+    """How much one image may cost: wall-clock seconds and bytes.
+
+    Checked at every read, so it also bounds a loop in a library that reads as it goes.
+    """
+
+    def __init__(
+        self,
+        seconds: float = MAX_SECONDS,
+        max_bytes: int = MAX_BYTES,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.count = ReadCount()
+        self._clock = clock
+        self._deadline = clock() + seconds
+        self._limits = seconds, max_bytes
+
+    def spend(self, length: int) -> None:
+        """Account for one read of `length` bytes.
+
+        Raises:
+            Unreadable: when the budget is used up.
+        """
+        seconds, max_bytes = self._limits
+        where = Location(Layer.FILE)
+        if self.count.bytes_read + length > max_bytes:
+            raise damaged(
+                where, expected=f"at most {max_bytes} bytes to read", found="an image that asks for more"
+            )
+        if self._clock() > self._deadline:
+            raise damaged(
+                where, expected=f"an answer within {seconds:g} seconds", found="an image that takes longer"
+            )
+        self.count.reads += 1
+        self.count.bytes_read += length
+
+
+class FileSource:
+    """A regular file on this machine, opened read-only and unbuffered.
+
+    Raises:
+        Unreadable: from the constructor for anything but a regular file that can be read and that
+            no other program holds; a path that does not exist raises FileNotFoundError.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], budget: Budget | None = None) -> None:
+        self.path = os.fspath(path)
+        self.budget = budget or Budget()
+        # O_NONBLOCK: the path may become a FIFO in between. O_BINARY: Windows would translate.
+        flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+        flags |= getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOINHERIT", 0)
+        try:
+            self._refuse_what_is_no_file(os.stat(self.path))
+            handle = os.open(self.path, flags)
+        except OSError as error:
+            raise _cannot_open(error) from error
+        self._file: io.FileIO = io.FileIO(handle, "rb")
+        self._opened = os.fstat(handle)
+        try:
+            self._refuse_what_is_no_file(self._opened)
+            _refuse_what_is_in_use(handle)
+        except Unreadable:
+            self.close()
+            raise
+        self.size = self._opened.st_size
+        self.budget.count.files += 1
+
+    @staticmethod
+    def _refuse_what_is_no_file(status: os.stat_result) -> None:
+        kinds = {
+            stat.S_IFDIR: "a folder",
+            stat.S_IFIFO: "a FIFO",
+            stat.S_IFBLK: "a block device",
+            stat.S_IFCHR: "a character device",
+            stat.S_IFSOCK: "a socket",
+        }
+        if not stat.S_ISREG(status.st_mode):
+            found = kinds.get(stat.S_IFMT(status.st_mode), "something else")
+            raise damaged(Location(Layer.FILE), expected="a regular file", found=found)
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """Exactly `length` bytes from file offset `offset`; see `ByteSource`."""
+        if offset < 0 or length < 0 or offset + length > self.size:
+            raise beyond_end(Layer.FILE, offset, length, self.size)
+        self.budget.spend(length)
+        data = bytearray()
+        try:
+            self._file.seek(offset)
+            while len(data) < length:
+                piece = self._file.read(length - len(data))
+                if not piece:
+                    break
+                data += piece
+        except OSError as error:
+            found = f"the operating system's error “{error.strerror}”"
+            where = Location(Layer.FILE, offset)
+            raise damaged(where, expected=f"{length} bytes", found=found) from error
+        if len(data) != length:
+            raise damaged(
+                Location(Layer.FILE, offset),
+                expected=f"{length} bytes",
+                found=f"{len(data)}: the file was cut while it was read",
+            )
+        return bytes(data)
+
+    def changed(self) -> Evidence | None:
+        """Evidence that the file is no longer what was opened, or None.
+
+        Size, modification time and identity are compared, of the open file and of its name.
+        """
+        try:
+            now, named = os.fstat(self._file.fileno()), os.stat(self.path)
+        except OSError as error:
+            return Evidence(
+                Location(Layer.FILE), f"“{error.strerror}”", "the file as it was opened", effect=Effect.LOST
+            )
+        was = self._opened
+        for status in (now, named):
+            for name, before, after in (
+                ("another size", was.st_size, status.st_size),
+                ("another modification time", was.st_mtime_ns, status.st_mtime_ns),
+                ("another file under its name", was.st_ino, status.st_ino),
+            ):
+                if before != after:
+                    return Evidence(
+                        Location(Layer.FILE),
+                        f"{name}: it was changed while it was read",
+                        "the file as it was opened",
+                        effect=Effect.LOST,
+                    )
+        return None
+
+    def close(self) -> None:
+        """Release the file."""
+        self._file.close()
+
+    def __enter__(self) -> "FileSource":
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+
+@dataclass(frozen=True)
+class Window:
+    """A span of another source, with its own coordinate and its own layer's name for a fault."""
+
+    source: ByteSource
+    offset: int
+    size: int
+    layer: Layer
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """Exactly `length` bytes from `offset` within the window; see `ByteSource`."""
+        if offset < 0 or length < 0 or offset + length > self.size:
+            raise beyond_end(self.layer, offset, length, self.size)
+        return self.source.read_at(self.offset + offset, length)
+
+
+class Stream(io.RawIOBase):
+    """A `ByteSource` as the seekable stream that the engines take.
+
+    Behaves like a file at its end (a read there gives what is left), raises `Unreadable` for
+    everything else. It has no name, so that no engine can look for neighbours of the image.
+    """
+
+    def __init__(self, source: ByteSource) -> None:
+        self._source = source
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._source.size}[whence]
+        self._position = max(0, base + offset)
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
+
+    def read(self, size: int | None = -1) -> bytes:
+        left = max(0, self._source.size - self._position)
+        length = left if size is None or size < 0 else min(size, left)
+        data = self._source.read_at(self._position, length) if length else b""
+        self._position += length
+        return data
+
+    def readinto(self, buffer: Any) -> int:
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+
+def beyond_end(layer: Layer, offset: int, length: int, size: int) -> Unreadable:
+    """The `Unreadable` for a read that leaves its source."""
+    return damaged(
+        Location(layer, offset), expected=f"{length} bytes within {size}", found="a span that leaves it"
+    )
+
+
+def _cannot_open(error: OSError) -> Unreadable:
+    """The `Unreadable` for a file that exists and cannot be opened; FileNotFoundError stays itself."""
+    if isinstance(error, FileNotFoundError):
+        raise error
+    # 32 is ERROR_SHARING_VIOLATION: another program holds the file exclusively.
+    if getattr(error, "winerror", None) == 32 or error.errno in (errno.EBUSY, errno.ETXTBSY):
+        return _in_use("another program holds it open exclusively")
+    return damaged(
+        Location(Layer.FILE),
+        expected="a file that this user may read",
+        found=f"the operating system's error “{error.strerror}”",
+    )
+
+
+def _in_use(found: str) -> Unreadable:
+    return damaged(Location(Layer.FILE), expected="an image that nothing else is using", found=found)
+
+
+def _refuse_what_is_in_use(handle: int) -> None:
+    """Refuse a file that another program has locked or is writing to.
+
+    Windows refuses to open such a file by itself. Elsewhere locks are advice: `flock` is asked, and
+    on Linux also QEMU's own protocol (a read lock on byte 100 + n says that it holds permission n,
+    and 1 is "write": QEMU, block/file-posix.c, RAW_LOCK_PERM_BASE).
+    """
+    try:
+        import fcntl
+    except ImportError:
+        return
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        fcntl.flock(handle, fcntl.LOCK_UN)
+    except BlockingIOError as error:
+        raise _in_use("another program holds an exclusive lock on it") from error
+    except OSError:
+        pass  # a file system without locks
+    get_lock = getattr(fcntl, "F_OFD_GETLK", 36 if sys.platform == "linux" else None)
+    if get_lock is None or struct.calcsize("P") != 8:
+        return
+    # struct flock of 64-bit Linux: type, whence, start, length, pid
+    query = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 101, 1, 0)
+    try:
+        answer = fcntl.fcntl(handle, get_lock, query)
+    except OSError:
+        return
+    if struct.unpack("hhqqi4x", answer)[0] != fcntl.F_UNLCK:
+        raise _in_use("a program (a running virtual machine?) has it open for writing")

@@ -1,0 +1,1 @@
+"""Readers of Windows' own formats; they know nothing of checks."""

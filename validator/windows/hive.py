@@ -1,0 +1,368 @@
+"""Registry hives: keys and values found by walking verified cells.
+
+Source: Maxim Suhanov, Windows registry file format specification (regf). Only the primary file is
+read, and only when it is clean: with unequal sequence numbers or a wrong checksum its newest writes
+lie in the transaction logs, and what stands here may be old.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+
+from validator.disk.container import unpack_at
+from validator.disk.ntfs import NtfsFile
+from validator.evidence import Evidence, Layer, Location, Unreadable, damaged
+
+PAGE = 4096
+BASE_BLOCK = 4096
+MAX_BIN = 2**20
+"""Bins are searched for by their header; Windows makes them of one page or as large as one cell."""
+MAX_DATA = 16344
+"""Above this a value is kept in segments ("big data"), which nothing that is judged needs."""
+NONE = 0xFFFFFFFF
+REG_SZ, REG_EXPAND_SZ, REG_BINARY, REG_DWORD = 1, 2, 3, 4
+TYPE_NAMES = {
+    0: "REG_NONE",
+    1: "REG_SZ",
+    2: "REG_EXPAND_SZ",
+    3: "REG_BINARY",
+    4: "REG_DWORD",
+    5: "REG_DWORD_BIG_ENDIAN",
+    6: "REG_LINK",
+    7: "REG_MULTI_SZ",
+    11: "REG_QWORD",
+}
+_COMPRESSED_NAME = 0x20
+_VALUE_COMPRESSED_NAME = 0x0001
+_SPEC = "regf"
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A registry value as it is stored."""
+
+    key: str
+    name: str
+    type: int
+    data: bytes
+    where: Location
+    key_time: datetime | None
+    """When its key was last written, UTC."""
+
+    @property
+    def type_name(self) -> str:
+        """`REG_SZ` and so on."""
+        return TYPE_NAMES.get(self.type, f"type {self.type:#x}")
+
+    @property
+    def text(self) -> str | None:
+        """The text of a REG_SZ or REG_EXPAND_SZ without its closing NULs, or None.
+
+        None for another type, an odd length, or what is not UTF-16LE. A NUL inside stays.
+        """
+        if self.type not in (REG_SZ, REG_EXPAND_SZ) or len(self.data) % 2:
+            return None
+        try:
+            return self.data.decode("utf-16-le").rstrip("\0")
+        except UnicodeDecodeError:
+            return None
+
+    @property
+    def number(self) -> int | None:
+        """The number of a REG_DWORD of four bytes, or None."""
+        return unpack_at("<I", self.data)[0] if self.type == REG_DWORD and len(self.data) == 4 else None
+
+    def __str__(self) -> str:
+        if self.text is not None:
+            return self.text
+        if self.number is not None:
+            return str(self.number)
+        return self.data[:64].hex(" ")
+
+    @property
+    def evidence(self) -> Evidence:
+        """What stands there, with the time of its key."""
+        shown = str(self) or "(empty)"
+        return Evidence(self.where, f"{shown} ({self.type_name})", time=self.key_time)
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A key node that verified."""
+
+    path: str
+    name: str
+    cell: int
+    time: datetime | None
+    subkeys: int
+    subkey_list: int
+    values: int
+    value_list: int
+
+
+def base_block_checksum(block: bytes) -> int:
+    """XOR of the first 127 double words, with the two values that never stand there replaced."""
+    result = 0
+    for word in unpack_at("<127I", block):
+        result ^= word
+    return {0: 1, 0xFFFFFFFF: 0xFFFFFFFE}.get(result, result)
+
+
+def filetime(ticks: int) -> datetime | None:
+    """A FILETIME (100 ns since 1601-01-01) in UTC; None for zero and what no calendar holds."""
+    if not ticks:
+        return None
+    try:
+        return datetime(1601, 1, 1, tzinfo=timezone.utc) + timedelta(microseconds=ticks // 10)
+    except OverflowError:
+        return None
+
+
+class Hive:
+    """The primary file of a hive.
+
+    Raises:
+        Unreadable: from the constructor where the base block does not verify or is not clean; from
+            `key` and `value` where a cell on the way does not.
+    """
+
+    def __init__(self, file: NtfsFile) -> None:
+        self.path = file.path
+        self._file = file
+        self._pages: dict[int, bytes] = {}
+        self._bins: dict[int, tuple[int, int]] = {}
+        if file.size < BASE_BLOCK:
+            found = "an empty file" if not file.size else f"a file of {file.size} bytes"
+            raise self._damage(0, "a base block of 4096 bytes", found)
+        self._verify_base_block(file.read_at(0, 512))
+        self.root = self._key(self._root_cell, "", None)
+
+    def _verify_base_block(self, block: bytes) -> None:
+        if block[:4] != b"regf":
+            raise self._damage(0, "the signature “regf”", block[:4].hex(" "))
+        (stored,) = unpack_at("<I", block, 508)
+        if stored != (computed := base_block_checksum(block)):
+            raise self._damage(508, f"the base block's checksum {computed:#010x}", f"{stored:#010x}")
+        primary, secondary = unpack_at("<II", block, 4)
+        if primary != secondary:
+            raise self._damage(
+                4,
+                "equal sequence numbers",
+                f"{primary} and {secondary}: the newest writes are in the transaction logs, "
+                "since Windows was not shut down cleanly",
+            )
+        major, minor, kind, layout, root, length = unpack_at("<IIIIII", block, 20)
+        if major != 1 or not 3 <= minor <= 6:
+            raise self._damage(20, "format version 1.3 to 1.6", f"{major}.{minor}")
+        if kind or layout != 1:
+            raise self._damage(28, "a primary file", f"file type {kind}, format {layout}")
+        if not length or length % PAGE or BASE_BLOCK + length > self._file.size:
+            found = f"{length} bytes in a file of {self._file.size}"
+            raise self._damage(40, "hive bins within the file", found)
+        self._length = length
+        self._root_cell = root
+
+    def _damage(self, offset: int, expected: str, found: str, key: str | None = None) -> Unreadable:
+        where = Location(Layer.HIVE, offset, self._file.partition, self.path, key)
+        return damaged(where, expected=expected, found=found, spec=_SPEC)
+
+    # -- cells ---------------------------------------------------------------------------------
+
+    def _read(self, offset: int, length: int) -> bytes:
+        """Bytes of the hive bins; `offset` counts from the first bin, as all offsets in a hive do."""
+        first, last = offset // PAGE, (offset + length - 1) // PAGE
+        missing = [page for page in range(first, last + 1) if page not in self._pages]
+        if missing:
+            start = missing[0]
+            data = self._file.read_at(BASE_BLOCK + start * PAGE, (missing[-1] - start + 1) * PAGE)
+            for page in range(start, missing[-1] + 1):
+                self._pages[page] = data[(page - start) * PAGE : (page - start + 1) * PAGE]
+        joined = b"".join(self._pages[page] for page in range(first, last + 1))
+        return joined[offset - first * PAGE :][:length]
+
+    def _bin(self, offset: int, key: str) -> tuple[int, int]:
+        """Start and end of the bin that holds an offset: the nearest header before it that holds."""
+        page = offset // PAGE
+        for start in range(page, max(-1, page - MAX_BIN // PAGE), -1):
+            if known := self._bins.get(start):
+                return known
+            header = self._read(start * PAGE, 32)
+            if header[:4] != b"hbin":
+                continue
+            own, size = unpack_at("<II", header, 4)
+            end = start * PAGE + size
+            if own != start * PAGE or not size or size % PAGE or not offset < end <= self._length:
+                raise self._damage(
+                    BASE_BLOCK + start * PAGE,
+                    f"a hive bin over {offset:#x}",
+                    f"one of {size:#x} bytes that gives its offset as {own:#x}",
+                    key,
+                )
+            self._bins[start] = start * PAGE, end
+            return self._bins[start]
+        raise self._damage(BASE_BLOCK + offset, "a hive bin around this cell", "no header before it", key)
+
+    def _cell(self, offset: int, key: str, minimum: int) -> bytes:
+        """The content of an allocated cell of at least `minimum` bytes."""
+        if offset % 8 or not 0 <= offset < self._length:
+            raise self._damage(BASE_BLOCK + offset, "a cell inside the hive bins", f"offset {offset:#x}", key)
+        start, end = self._bin(offset, key)
+        if offset < start + 32:
+            raise self._damage(BASE_BLOCK + offset, "a cell behind the bin's header", "one inside it", key)
+        size = int.from_bytes(self._read(offset, 4), "little", signed=True)
+        if size >= 0:
+            raise self._damage(BASE_BLOCK + offset, "an allocated cell", "a freed one", key)
+        if size % 8 or offset - size > end or -size < minimum + 4:
+            expected = f"a cell of at least {minimum + 4} bytes inside its bin"
+            raise self._damage(BASE_BLOCK + offset, expected, f"{-size} bytes", key)
+        return self._read(offset + 4, -size - 4)
+
+    # -- keys ----------------------------------------------------------------------------------
+
+    def _key(self, offset: int, path: str, parent: int | None) -> Key:
+        data = self._cell(offset, path, 76)
+        if data[:2] != b"nk":
+            raise self._damage(BASE_BLOCK + offset, "a key node “nk”", data[:2].hex(" "), path)
+        (flags,) = unpack_at("<H", data, 2)
+        (ticks,) = unpack_at("<Q", data, 4)
+        (stored_parent, subkeys) = unpack_at("<II", data, 16)
+        (subkey_list,) = unpack_at("<I", data, 28)
+        values, value_list = unpack_at("<II", data, 36)
+        (name_length,) = unpack_at("<H", data, 72)
+        if 76 + name_length > len(data):
+            raise self._damage(
+                BASE_BLOCK + offset + 76, "a name inside its cell", f"{name_length} bytes", path
+            )
+        if parent is not None and stored_parent != parent:
+            found = f"{stored_parent:#x}"
+            raise self._damage(BASE_BLOCK + offset + 20, f"the parent key {parent:#x}", found, path)
+        name = _name(data[76 : 76 + name_length], bool(flags & _COMPRESSED_NAME))
+        return Key(path, name, offset, filetime(ticks), subkeys, subkey_list, values, value_list)
+
+    def key(self, path: str) -> Key | None:
+        """The key at a path below the root, or None where it is verified not to be there."""
+        key = self.root
+        for part in path.split("\\"):
+            found = self._subkey(key, part)
+            if found is None:
+                return None
+            key = found
+        return key
+
+    def _subkey(self, key: Key, name: str) -> Key | None:
+        """One sub-key by name.
+
+        As Windows does, names are compared only where the list's hint fits. Where none fits, all
+        names are compared before the key is called absent: a wrong hint is damage, not absence.
+        """
+        if not key.subkeys:
+            return None
+        path = f"{key.path}\\{name}".lstrip("\\")
+        entries = self._subkey_list(key.subkey_list, path, depth=0)
+        if len(entries) != key.subkeys:
+            raise self._damage(
+                BASE_BLOCK + key.cell, f"{key.subkeys} sub-keys", f"a list of {len(entries)}", key.path
+            )
+        hinted = [cell for cell, hint in entries if hint is None or hint in _hints(name)]
+        found = self._named(hinted, key, name, path)
+        if not found and len(hinted) != len(entries):
+            found = self._named([cell for cell, _ in entries], key, name, path)
+            if found:
+                raise self._damage(
+                    BASE_BLOCK + key.subkey_list, "the hint of this key's name", "another one", path
+                )
+        if len(found) > 1:
+            raise self._damage(BASE_BLOCK + found[1].cell, "one key of this name", "two of them", path)
+        return found[0] if found else None
+
+    def _named(self, cells: list[int], key: Key, name: str, path: str) -> list[Key]:
+        keys = (self._key(cell, path, key.cell) for cell in cells)
+        return [each for each in keys if each.name.upper() == name.upper()]
+
+    def _subkey_list(self, offset: int, path: str, depth: int) -> list[tuple[int, int | bytes | None]]:
+        """Cells of the sub-keys with the hint that the list gives for each: hash, letters or None."""
+        data = self._cell(offset, path, 4)
+        kind, (count,) = data[:2], unpack_at("<H", data, 2)
+        size = 4 if kind in (b"li", b"ri") else 8
+        if kind not in (b"lf", b"lh", b"li", b"ri") or 4 + count * size > len(data):
+            raise self._damage(
+                BASE_BLOCK + offset, "a list of sub-keys", f"{kind.hex(' ')} with {count} entries", path
+            )
+        words = unpack_at(f"<{count * size // 4}I", data, 4)
+        if kind == b"li":
+            return [(cell, None) for cell in words]
+        if kind == b"lh":
+            return list(zip(words[::2], words[1::2]))
+        if kind == b"lf":
+            return [(cell, word.to_bytes(4, "little")) for cell, word in zip(words[::2], words[1::2])]
+        if depth:
+            raise self._damage(BASE_BLOCK + offset, "a list of keys", "an index root inside another", path)
+        entries: list[tuple[int, int | bytes | None]] = []
+        for cell in words:
+            entries += self._subkey_list(cell, path, depth + 1)
+            if len(entries) > self._length // 80:
+                raise self._damage(
+                    BASE_BLOCK + offset, "no more keys than fit the hive", "a longer list", path
+                )
+        return entries
+
+    # -- values --------------------------------------------------------------------------------
+
+    def value(self, path: str, name: str) -> Value | None:
+        """A value of the key at a path, or None where key or value is verified not to be there."""
+        key = self.key(path) if path else self.root
+        if key is None or not key.values:
+            return None
+        data = self._cell(key.value_list, path, 4 * key.values)
+        found = [
+            value
+            for cell in unpack_at(f"<{key.values}I", data)
+            if (value := self._value(cell, key, name)) is not None
+        ]
+        if len(found) > 1:
+            raise self._damage(
+                BASE_BLOCK + key.value_list, f"one value {name}", f"{len(found)} of them", path
+            )
+        return found[0] if found else None
+
+    def _value(self, offset: int, key: Key, wanted: str) -> Value | None:
+        """The value in a cell, if it has the name that is wanted."""
+        data = self._cell(offset, key.path, 20)
+        if data[:2] != b"vk":
+            raise self._damage(BASE_BLOCK + offset, "a value “vk”", data[:2].hex(" "), key.path)
+        name_length, length, content, kind, flags = unpack_at("<HIIIH", data, 2)
+        if 20 + name_length > len(data):
+            raise self._damage(
+                BASE_BLOCK + offset, "a name inside its cell", f"{name_length} bytes", key.path
+            )
+        name = _name(data[20 : 20 + name_length], bool(flags & _VALUE_COMPRESSED_NAME))
+        if name.upper() != wanted.upper():
+            return None
+        if length & 0x80000000:
+            length &= 0x7FFFFFFF
+            if length > 4:
+                found = f"{length} bytes"
+                raise self._damage(
+                    BASE_BLOCK + offset + 4, "at most 4 bytes in the value itself", found, key.path
+                )
+            stored = data[8 : 8 + length]
+        elif length > MAX_DATA:
+            raise self._damage(
+                BASE_BLOCK + offset + 4, f"a value of at most {MAX_DATA} bytes", f"{length}", key.path
+            )
+        else:
+            stored = self._cell(content, key.path, length)[:length] if length else b""
+        where = Location(Layer.HIVE, None, self._file.partition, self.path, key.path, name)
+        return Value(key.path, name, kind, stored, where, key.time)
+
+
+def _name(data: bytes, compressed: bool) -> str:
+    return data.decode("latin-1") if compressed else data.decode("utf-16-le", "surrogatepass")
+
+
+def _hints(name: str) -> tuple[int | bytes, ...]:
+    """What a list may give for a name: the hash of an `lh` list, the first letters of an `lf` list."""
+    hashed = 0
+    for unit in name.upper():
+        hashed = (hashed * 37 + ord(unit)) & 0xFFFFFFFF
+    letters = name[:4].encode("latin-1", "replace").ljust(4, b"\0")
+    return hashed, letters, letters.upper(), letters.lower(), letters.title()
