@@ -16,12 +16,13 @@ FAMILY = "boot"
     family=FAMILY,
     severity={"generalized": Severity.ERROR},
     remedy=Remedy(
-        "Decrypt the volume on the source machine, wait for “Fully Decrypted”, keep Windows from encrypting it "
-        "again, then run sysprep.",
+        "Decrypt the volume on the source machine, wait for “Fully Decrypted”, keep Windows from "
+        "encrypting it again, then run sysprep.",
         (
             "manage-bde -off C:",
             "manage-bde -status C:",
-            r"reg add HKLM\SYSTEM\CurrentControlSet\Control\BitLocker /v PreventDeviceEncryption /t REG_DWORD /d 1 /f",
+            r"reg add HKLM\SYSTEM\CurrentControlSet\Control\BitLocker /v PreventDeviceEncryption "
+            "/t REG_DWORD /d 1 /f",
         ),
     ),
     references=(

@@ -62,8 +62,8 @@ _REBUILD = Remedy(
 )
 _STATE_MEANINGS = {
     "IMAGE_STATE_COMPLETE": (
-        "This is a specialized disk: run sysprep /generalize. It is a finished installation, on which sysprep "
-        "did not run or did not get past its validation; waiting or editing the value will not help.",
+        "This is a specialized disk: run sysprep /generalize. It is a finished installation, on which "
+        "sysprep did not run or did not get past its validation; waiting or editing the value will not help.",
         _GENERALIZE,
     ),
     "IMAGE_STATE_UNDEPLOYABLE": (
@@ -197,7 +197,7 @@ def state_ini_agrees(
     family=FAMILY,
     severity={"generalized": Severity.WARNING},
     remedy=Remedy(
-        "Run sysprep again from a snapshot, power off at once, and block restarts in between (Windows Update).",
+        "Run sysprep again from a snapshot, power off at once, and block restarts (Windows Update) in between.",
         _GENERALIZE.commands,
     ),
     references=(_SETUP_TYPE, _STATES),

@@ -61,9 +61,7 @@ def _partitions(volumes: Any) -> Any:
 
 def _rows(report: Report) -> list[tuple[str, str]]:
     facts = report.facts
-    rows: list[tuple[str, str]] = []
-    for layer in report.layers:
-        rows.append((layer.kind, f"{layer.state}: {layer.detail}"))
+    rows = [(layer.kind, f"{layer.state}: {layer.detail}") for layer in report.layers]
     if not isinstance(facts.container, Unknown):
         container = facts.container
         block = f", blocks of {size(container.block_size)}" if container.block_size else ""

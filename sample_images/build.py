@@ -1,0 +1,71 @@
+"""Make the sample images: ``python -m sample_images.build`` from the root of the repository.
+
+The same sources and tools give the same bytes; see README.md for what each image is.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+
+from tests.images import (  # noqa: E402 - found through the line above when run as a script
+    FixedVhd,
+    Vhdx,
+    Windows,
+    build,
+    copy_of,
+    damage,
+    edited,
+    generalized,
+    installed,
+    undeployable,
+    vhdx,
+)
+
+
+def gen1(windows: Windows) -> Path:
+    """A disk for BIOS in the one container that Azure takes: MBR, fixed VHD."""
+    return build(windows, FixedVhd(), scheme="mbr")
+
+
+def gen2(windows: Windows) -> Path:
+    """A disk for UEFI: GPT, dynamic VHDX."""
+    return build(windows, Vhdx())
+
+
+def break_region_tables(image: Path) -> None:
+    """Flip one bit in the checksum of both region tables, so that neither can stand in."""
+    for table in vhdx.REGION_TABLE_OFFSETS:
+        damage.flip(image, table + vhdx.CHECKSUM_OFFSET)
+
+
+SAMPLES: Mapping[str, Callable[[], Path]] = {
+    "generalized-gen1.vhd": lambda: gen1(generalized()),
+    "generalized-gen2.vhdx": lambda: gen2(generalized()),
+    "undeployable.vhdx": lambda: gen2(undeployable()),
+    "specialized.vhdx": lambda: gen2(installed()),
+    "edited.vhdx": lambda: gen2(edited()),
+    "corrupt.vhdx": lambda: gen2(generalized()),
+}
+DAMAGE: Mapping[str, Callable[[Path], None]] = {"corrupt.vhdx": break_region_tables}
+
+
+def build_all(folder: Path) -> list[Path]:
+    """Write every sample into ``folder``; each appears whole or not at all."""
+    written = []
+    for name, make in SAMPLES.items():
+        unfinished = copy_of(make(), folder, f".{name}.unfinished")
+        if name in DAMAGE:
+            DAMAGE[name](unfinished)
+        unfinished.chmod(0o644)
+        written.append(unfinished.replace(folder / name))
+    return written
+
+
+if __name__ == "__main__":
+    for path in build_all(HERE):
+        print(f"{path.name:<24} {path.stat().st_size / (1 << 20):5.1f} MiB")
