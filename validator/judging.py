@@ -1,11 +1,11 @@
 """From facts to findings to the verdict: the only place that knows severity policy."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
 from validator.checks.model import Check, Finding, Remedy, Severity, Status, unknown
-from validator.evidence import Evidence, Unreadable
+from validator.evidence import Evidence, Layer, Unreadable
 from validator.facts.model import Facts, own_failure
 
 
@@ -50,6 +50,27 @@ class Judgement:
     findings: tuple[Judged, ...]
 
 
+_AGAIN: Mapping[Layer, Remedy] = {
+    Layer.FILE: Remedy("Give the command a disk image that it may read and that nothing else is using."),
+    Layer.CONTAINER: Remedy(
+        "Export or copy the image again, and close it cleanly: detach it, or shut the machine down. If this "
+        "stays the same, the file itself is damaged."
+    ),
+    Layer.PARTITION_TABLE: Remedy(
+        "Give the whole disk of the machine; if it is, repair it there and export again."
+    ),
+    Layer.VOLUME: Remedy("Export or copy the image again; the volume is cut or damaged."),
+    Layer.FILE_SYSTEM: Remedy(
+        "Look at the disk on a machine, repair it there, then generalize and export again.", ("chkdsk C: /f",)
+    ),
+    Layer.HIVE: Remedy(
+        "Start the machine from before sysprep, shut it down cleanly, then generalize and export again."
+    ),
+    Layer.TOOL: Remedy("Report it with the message; the image may be good or bad."),
+}
+"""What to do where a layer could not be read."""
+
+
 def judge(facts: Facts, checks: Sequence[Check], profile: str) -> Judgement:
     """Run the checks of a profile over the facts about one installation.
 
@@ -84,15 +105,15 @@ def _judged(check: Check, profile: str, finding: Finding) -> Judged:
     severity = finding.severity or highest
     if severity.rank < highest.rank:
         severity = highest
-    mends = finding.status is Status.FAILED
-    return Judged(
-        check,
-        finding.status,
-        severity,
-        finding.message,
-        finding.evidence,
-        (finding.remedy or check.remedy) if mends else None,
-    )
+    return Judged(check, finding.status, severity, finding.message, finding.evidence, _remedy(check, finding))
+
+
+def _remedy(check: Check, finding: Finding) -> Remedy | None:
+    if finding.status is Status.FAILED:
+        return finding.remedy or check.remedy
+    if finding.status is Status.UNKNOWN and finding.evidence:
+        return _AGAIN[finding.evidence[0].where.layer]
+    return None
 
 
 def _decide(findings: tuple[Judged, ...]) -> Judgement:

@@ -26,7 +26,7 @@ PACKAGES = {
 SYSTEM_FOLDERS = ("/usr/sbin", "/sbin", "/usr/bin", "/bin")
 
 
-class MissingTool(RuntimeError):  # noqa: N818 - says what happened
+class MissingTool(RuntimeError):
     """A program that the factory needs is not installed."""
 
     def __init__(self, tool: str, package: str) -> None:

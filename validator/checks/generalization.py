@@ -197,7 +197,7 @@ def state_ini_agrees(
     family=FAMILY,
     severity={"generalized": Severity.WARNING},
     remedy=Remedy(
-        "Run sysprep again from a snapshot, power off at once, and block restarts (Windows Update) in between.",
+        "Run sysprep again from a snapshot, power off at once, and block restarts by Windows Update.",
         _GENERALIZE.commands,
     ),
     references=(_SETUP_TYPE, _STATES),

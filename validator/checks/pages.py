@@ -11,17 +11,15 @@ def page(check: Check) -> str:
     facts = ", ".join(f"`{name}`" for name in check.reads)
     commands = "".join(f"\n{command}" for command in check.remedy.commands)
     fence = f"\n\n```text{commands}\n```" if commands else ""
-    references = "\n".join(f"- <{reference}>" for reference in check.references)
+    references = "\n".join(f"- {reference}" for reference in check.references)
     return f"""# {check.id}
 
 {check.title}
 
-| | |
-| --- | --- |
-| family | {check.family} |
-| severity | {severities} |
-| reads | {facts} |
-| since | {check.since} |
+- family: {check.family}
+- severity: {severities}
+- reads the facts: {facts}
+- since version: {check.since}
 
 ## Why it matters
 

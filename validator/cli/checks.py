@@ -10,6 +10,7 @@ from validator.checks import ALL_CHECKS
 from validator.checks.model import Check
 from validator.checks.pages import page
 from validator.cli import options
+from validator.report.terminal import printed
 
 
 def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
@@ -31,11 +32,11 @@ def command(check_id: str | None, output_format: str, no_color: bool) -> int:
         if output_format == "json":
             click.echo(json.dumps(_data(check), indent=2))
         else:
-            _explain(check, options.colour(no_color))
+            click.echo(_explained(check, options.colour(no_color)), nl=False)
     elif output_format == "json":
         click.echo(json.dumps([_data(check) for check in ALL_CHECKS], indent=2))
     else:
-        _list(options.colour(no_color))
+        click.echo(_listed(options.colour(no_color)), nl=False)
     return 0
 
 
@@ -53,25 +54,13 @@ def _data(check: Check) -> dict[str, Any]:
     }
 
 
-def _console(colour: bool) -> Any:
-    from rich.console import Console
-
-    return Console(
-        width=options.width(),
-        color_system="standard" if colour else None,
-        force_terminal=colour,
-        highlight=False,
-        markup=False,
-    )
-
-
-def _explain(check: Check, colour: bool) -> None:
+def _explained(check: Check, colour: bool) -> str:
     from rich.markdown import Markdown
 
-    _console(colour).print(Markdown(page(check), hyperlinks=False))
+    return printed(Markdown(page(check), hyperlinks=False), colour=colour, width=options.width())
 
 
-def _list(colour: bool) -> None:
+def _listed(colour: bool) -> str:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
@@ -80,4 +69,4 @@ def _list(colour: bool) -> None:
     for check in ALL_CHECKS:
         severities = sorted({severity.value for severity in check.severity.values()})
         table.add_row(check.id, check.family, ", ".join(severities), check.title)
-    _console(colour).print(table)
+    return printed(table, colour=colour, width=options.width())

@@ -1,40 +1,29 @@
 """What is in an image, on one screen: for `inspect`, which judges nothing."""
 
-import io
 from typing import Any
 
 from validator.facts.model import Unknown
 from validator.report.model import Report, rfc3339
 from validator.report.printable import printable
+from validator.report.terminal import printed
 from validator.report.text import size
 
 
 def render(report: Report, *, colour: bool = False, width: int = 80) -> str:
     """The facts and layers of one image as text."""
-    from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    page = io.StringIO()
-    console = Console(
-        file=page,
-        width=width,
-        color_system="standard" if colour else None,
-        force_terminal=colour,
-        highlight=False,
-        markup=False,
-        emoji=False,
-    )
-    console.print(printable(report.path), style="bold", overflow="fold")
+    title = Text(printable(report.path), style="bold", overflow="fold")
     grid = Table(box=None, show_header=False, pad_edge=True, padding=(0, 2, 0, 0))
     grid.add_column(no_wrap=True, style="dim")
     grid.add_column(overflow="fold")
     for label, text in _rows(report):
         grid.add_row(label, printable(text))
-    console.print(grid)
+    parts = [title, grid]
     if not isinstance(report.facts.volumes, Unknown):
-        console.print(_partitions(report.facts.volumes))
-    lines = page.getvalue().splitlines()
-    return "\n".join(line.rstrip() for line in lines) + "\n"
+        parts.append(_partitions(report.facts.volumes))
+    return printed(*parts, colour=colour, width=width)
 
 
 def _partitions(volumes: Any) -> Any:
@@ -78,6 +67,8 @@ def _rows(report: Report) -> list[tuple[str, str]]:
         rows.append(("architecture", _shown(facts.architecture)))
     if not isinstance(facts.setup_state, Unknown):
         state = facts.setup_state
+        if isinstance(state.image_state, Unknown) and state.image_state == state.setup_type:
+            return [*rows, ("setup state", "not read, for the reason above")]
         time = f" ({rfc3339(state.image_state_time)})" if state.image_state_time else ""
         rows += [
             ("ImageState", _shown(state.image_state) + time),

@@ -77,13 +77,13 @@ class _Page:
             shown.update(judged.evidence)
             if judged.remedy and (verbose or judged.remedy not in remedies):
                 remedies.add(judged.remedy)
-                yield from self._remedy(judged.remedy, judged.check.references[0])
+                yield from self._remedy(judged.remedy)
+                yield from self._labelled("see", judged.check.references[0])
 
-    def _remedy(self, remedy: Remedy, reference: str) -> Iterator[str]:
+    def _remedy(self, remedy: Remedy) -> Iterator[str]:
         yield from self._labelled("to do", remedy.text)
         for command in remedy.commands:
             yield " " * (4 + _LABEL) + self._paint(printable(command), "cyan")
-        yield from self._labelled("see", reference)
 
     def _unknowns(self, report: Report) -> Iterator[str]:
         """What could not be answered, together where it is for the same reason."""
@@ -102,6 +102,8 @@ class _Page:
             if first.message != report.summary:
                 yield from self._prose(first.message, 4)
             yield from self._evidence(first.evidence)
+            if first.remedy:
+                yield from self._remedy(first.remedy)
 
     def _evidence(self, evidence: Iterable[Evidence]) -> Iterator[str]:
         """Where and what; a file or a time that the line before gave is not repeated."""
