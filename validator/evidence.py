@@ -4,9 +4,9 @@
 be read further. Policy never enters here: a reader states what is stored, judging decides.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
+from typing import NamedTuple
 
 
 class Layer(str, Enum):
@@ -35,8 +35,7 @@ class Effect(str, Enum):
     """What lies behind it cannot be trusted."""
 
 
-@dataclass(frozen=True, slots=True)
-class Location:
+class Location(NamedTuple):
     """Where something was read, so that it can be repeated by hand with another tool.
 
     Attributes:
@@ -72,8 +71,7 @@ class Location:
         return ": ".join([self.layer.value, ", ".join(parts)]) if parts else self.layer.value
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(NamedTuple):
     """One observation.
 
     Attributes:

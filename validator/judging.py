@@ -1,8 +1,8 @@
 """From facts to findings to the verdict: the only place that knows severity policy."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from enum import Enum
+from typing import NamedTuple
 
 from validator.checks.model import Check, Finding, Remedy, Severity, Status, unknown
 from validator.evidence import Evidence, Layer, Unreadable
@@ -28,8 +28,7 @@ class ExitCode(int, Enum):
     INTERRUPTED = 130
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
+class Judged(NamedTuple):
     """A finding with what its check declares for the profile."""
 
     check: Check
@@ -41,8 +40,7 @@ class Judged:
     """None where there is nothing to mend."""
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
+class Judgement(NamedTuple):
     """The verdict on one installation, or on the whole image, with all findings in report order."""
 
     verdict: Verdict
@@ -149,7 +147,7 @@ def combine(judgements: Sequence[tuple[str, Judgement]]) -> tuple[int, Judgement
         f"The installations of Windows on the disk differ ({verdicts}), and nothing says which one starts."
     )
     findings = tuple(
-        replace(each, status=Status.UNKNOWN, severity=Severity.ERROR, message=message)
+        each._replace(status=Status.UNKNOWN, severity=Severity.ERROR, message=message)
         if each.check.id == "windows-volume"
         else each
         for each in worst.findings
@@ -160,8 +158,11 @@ def combine(judgements: Sequence[tuple[str, Judgement]]) -> tuple[int, Judgement
 def distrust(judgement: Judgement, evidence: Evidence) -> Judgement:
     """The same judgement after it turned out that none of the bytes can be trusted."""
     findings = tuple(
-        replace(
-            each, status=Status.UNKNOWN, message=_cannot_tell(evidence), evidence=(evidence,), remedy=None
+        each._replace(
+            status=Status.UNKNOWN,
+            message=_cannot_tell(evidence),
+            evidence=(evidence,),
+            remedy=_AGAIN[Layer.FILE],
         )
         for each in judgement.findings
     )

@@ -1,10 +1,9 @@
 """Profiles: the question that is asked of an image."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Profile:
+class Profile(NamedTuple):
     """A destination, and what its images have to be."""
 
     id: str

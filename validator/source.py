@@ -21,6 +21,10 @@ MAX_SECONDS = 10.0
 """Judging any image ends within this time (promise 5)."""
 MAX_BYTES = 512 * 2**20
 """No verdict needs more than this; an image that makes us read more is refused."""
+PAGE = 4096
+_KEPT_READ = 128 * 2**10
+_KEPT_PAGES = 4096
+"""Reads up to this length are kept, and at most about so many pages of them (16 MiB)."""
 
 
 class ByteSource(Protocol):
@@ -112,6 +116,7 @@ class FileSource:
             self.close()
             raise
         self.size = self._opened.st_size
+        self._kept: dict[int, bytes] = {}
         self.budget.count.files += 1
 
     @staticmethod
@@ -128,9 +133,28 @@ class FileSource:
             raise damaged(Location(Layer.FILE), expected="a regular file", found=found)
 
     def read_at(self, offset: int, length: int) -> bytes:
-        """Exactly `length` bytes from file offset `offset`; see `ByteSource`."""
+        """Exactly `length` bytes from file offset `offset`; see `ByteSource`.
+
+        Small reads are kept in whole pages: two readers go over the same structures.
+        """
         if offset < 0 or length < 0 or offset + length > self.size:
             raise beyond_end(Layer.FILE, offset, length, self.size)
+        if length > _KEPT_READ:
+            return self._read(offset, length)
+        first, last = offset // PAGE, (offset + length - 1) // PAGE
+        missing = [page for page in range(first, last + 1) if page not in self._kept]
+        if missing:
+            if len(self._kept) > _KEPT_PAGES:
+                self._kept.clear()
+                missing = list(range(first, last + 1))
+            start, end = missing[0] * PAGE, min((missing[-1] + 1) * PAGE, self.size)
+            data = self._read(start, end - start)
+            for page in range(missing[0], missing[-1] + 1):
+                self._kept[page] = data[page * PAGE - start : (page + 1) * PAGE - start]
+        joined = b"".join(self._kept[page] for page in range(first, last + 1))
+        return joined[offset - first * PAGE :][:length]
+
+    def _read(self, offset: int, length: int) -> bytes:
         self.budget.spend(length)
         data = bytearray()
         try:
@@ -190,20 +214,76 @@ class FileSource:
         self.close()
 
 
-@dataclass(frozen=True)
 class Window:
     """A span of another source, with its own coordinate and its own layer's name for a fault."""
 
-    source: ByteSource
-    offset: int
-    size: int
-    layer: Layer
+    def __init__(self, source: ByteSource, offset: int, size: int, layer: Layer) -> None:
+        self.size = size
+        self._source = source
+        self._offset = offset
+        self._layer = layer
 
     def read_at(self, offset: int, length: int) -> bytes:
         """Exactly `length` bytes from `offset` within the window; see `ByteSource`."""
         if offset < 0 or length < 0 or offset + length > self.size:
-            raise beyond_end(self.layer, offset, length, self.size)
-        return self.source.read_at(self.offset + offset, length)
+            raise beyond_end(self._layer, offset, length, self.size)
+        return self._source.read_at(self._offset + offset, length)
+
+
+class Overlay:
+    """Ranges laid over a source, the later over the earlier; the source itself is not touched.
+
+    What a format lets us recover (a redundant copy, a replayed log) is laid over the file here, so
+    that every reader above sees a sound file.
+
+    Args:
+        source: what lies below.
+        size: length of the view in bytes, at least the source's; what lies behind the source is zero.
+    """
+
+    def __init__(self, source: ByteSource, size: int | None = None) -> None:
+        self._source = source
+        self._pages: dict[int, bytes] = {}
+        self._zeros: list[tuple[int, int]] = []
+        self.size = max(source.size, size or 0)
+
+    def lay(self, offset: int, data: bytes) -> None:
+        """Lay bytes over a range that lies within the view."""
+        end = offset + len(data)
+        for page in range(offset // PAGE, -(-end // PAGE)):
+            start = page * PAGE
+            length = min(PAGE, self.size - start)
+            first, last = max(offset, start), min(end, start + length)
+            content = bytearray(b"" if last - first == length else self.read_at(start, length))
+            content[first - start : last - start] = data[first - offset : last - offset]
+            self._pages[page] = bytes(content)
+
+    def lay_zeros(self, offset: int, length: int) -> None:
+        """Lay zeros over a range of whole pages within the view, however long it is."""
+        first, last = offset // PAGE, (offset + length) // PAGE
+        for page in [page for page in self._pages if first <= page < last]:
+            del self._pages[page]
+        self._zeros.append((offset, offset + length))
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """See `ByteSource`."""
+        if offset < 0 or length < 0 or offset + length > self.size:
+            raise beyond_end(Layer.CONTAINER, offset, length, self.size)
+        end = offset + length
+        below = max(0, min(end, self._source.size) - offset)
+        data = bytearray(self._source.read_at(offset, below) if below else b"")
+        data += bytes(length - below)
+        for start, stop in self._zeros:
+            first, last = max(offset, start), min(end, stop)
+            if first < last:
+                data[first - offset : last - offset] = bytes(last - first)
+        if self._pages:
+            for page in range(offset // PAGE, -(-end // PAGE)):
+                if (content := self._pages.get(page)) is not None:
+                    start = page * PAGE
+                    first, last = max(offset, start), min(end, start + len(content))
+                    data[first - offset : last - offset] = content[first - start : last - start]
+        return bytes(data)
 
 
 class Stream(io.RawIOBase):

@@ -3,7 +3,6 @@
 import os
 import time
 from collections.abc import Callable
-from dataclasses import fields
 from typing import Any
 
 from validator.checks import ALL_CHECKS
@@ -96,9 +95,9 @@ def _judge(facts: Facts, profile: str) -> tuple[Facts, Judgement]:
 
 def _report_facts(facts: Facts) -> ReportFacts:
     values: dict[str, Any] = {}
-    for field in fields(ReportFacts):
-        attempt = facts.attempt(field.name)
-        values[field.name] = Unknown(str(attempt.unknown)) if attempt.unknown else attempt.value
+    for name in ReportFacts._fields:
+        attempt = facts.attempt(name)
+        values[name] = Unknown(str(attempt.unknown)) if attempt.unknown else attempt.value
     if values["architecture"] is not None and not isinstance(values["architecture"], Unknown):
         values["architecture"] = str(values["architecture"])
     return ReportFacts(**values)

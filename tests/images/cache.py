@@ -120,7 +120,9 @@ def _sources() -> bytes:
 def _touch(entry: Path) -> bool:
     """Note that ``entry`` is in use; whether there is one."""
     try:
-        os.utime(entry)
+        # Once a day is enough, and an image must not change while another process judges it.
+        if time.time() - entry.stat().st_mtime > 86400:
+            os.utime(entry)
     except FileNotFoundError:
         return False
     return True

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from validator.checks.model import Check, Finding, Remedy, Severity, check, failed, passed
-from validator.disk.volumes import Volume, VolumeKind
+from validator.checks.model import Check, Finding, Remedy, Severity, check, failed, passed, unknown
+from validator.disk.volumes import UNSUPPORTED, Volume, VolumeKind
 from validator.evidence import Evidence, Layer, Location
-from validator.facts.image import Installation
+from validator.facts.image import FoundInstallation
 from validator.facts.model import Attempt
 
 FAMILY = "boot"
@@ -32,14 +32,15 @@ FAMILY = "boot"
     since="0.1",
 )
 def bitlocker(
-    volumes: tuple[Volume, ...], installations: Attempt[tuple[Installation, ...]]
+    volumes: tuple[Volume, ...], found_installations: Attempt[tuple[FoundInstallation, ...]]
 ) -> Iterator[Finding]:
     r"""Windows is not on a volume encrypted by BitLocker.
 
     Sysprep refuses to generalize while the volume of Windows is encrypted (error 0x80310039), also
     when the protection is suspended or “waiting for activation”, as Windows 11 leaves it when it
     encrypts a device by itself. A disk whose only place for Windows is an encrypted volume is
-    undeployable. An encrypted volume beside a Windows that can be read is a warning.
+    undeployable. An encrypted volume beside a Windows that can be read is a warning; beside a volume
+    that cannot be read it stays open which of them is Windows'.
     """
     encrypted = [volume.partition for volume in volumes if volume.kind is VolumeKind.BITLOCKER]
     if not encrypted:
@@ -54,12 +55,16 @@ def bitlocker(
         for partition in encrypted
     )
     numbers = ", ".join(str(partition.number) for partition in encrypted)
-    if installations.value:
+    others = [volume for volume in volumes if volume.kind in UNSUPPORTED]
+    if found_installations.value:
         yield failed(
             f"A volume beside Windows is encrypted by BitLocker (partition {numbers}).",
             *evidence,
             severity=Severity.WARNING,
         )
+    elif found_installations.unknown is not None or others:
+        what = "cannot be read" if not others else f"({others[0].kind.value}) is not read"
+        yield unknown(f"Windows may be on the encrypted volume or on one that {what}.", *evidence)
     else:
         yield failed(
             f"Windows is on a volume encrypted by BitLocker (partition {numbers}): sysprep cannot have run.",

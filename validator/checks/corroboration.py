@@ -9,12 +9,12 @@ Each function looks at one kind of evidence, supposing that ImageState claims ge
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from validator.evidence import Evidence
 from validator.facts.model import Attempt
-from validator.facts.setup import FirstBoot, LastRun, PendingSetup, SetupStatus, StateText
+from validator.facts.setup import FirstBoot, PendingSetup, SetupStatus, StateText, SysprepHistory
 from validator.redaction import redact
 from validator.windows.hive import Value
 from validator.windows.sysprep_log import Ending
@@ -30,8 +30,7 @@ class Stance(Enum):
     CONTRADICTS = "contradicts"
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """One kind of evidence, read."""
 
     stance: Stance
@@ -126,27 +125,27 @@ def generalization(setup_status: SetupStatus) -> Reading:
     return agrees("GeneralizationState is 4: generalized, specialize still to run.", *evidence)
 
 
-def tag(sysprep_tag: bool, last_run: LastRun | None) -> Reading:
+def tag(sysprep_tag: bool, sysprep_history: SysprepHistory | None) -> Reading:
     """Sysprep_succeeded.tag: written at the end of a run, deleted when the next one begins."""
     if sysprep_tag:
         return agrees("Sysprep_succeeded.tag is there: sysprep's last run reached its end.")
-    if last_run is not None and last_run.run.generalize:
+    if sysprep_history is not None and sysprep_history.log.generalize_run:
         return contradicts(
             1,
             "sysprep's log has a generalize run, and Sysprep_succeeded.tag is not there.",
-            *map(last_run.evidence, last_run.run.last_words),
+            *map(sysprep_history.evidence, sysprep_history.run.last_words),
         )
     return neutral(
         "There is no Sysprep_succeeded.tag, and no generalize run in a log that would have left it."
     )
 
 
-def sysprep_run(last_run: LastRun | None) -> Reading:
+def sysprep_run(sysprep_history: SysprepHistory | None) -> Reading:
     """The last run in sysprep's own log."""
-    if last_run is None:
+    if sysprep_history is None:
         return neutral("There is no run of sysprep in a log.")
-    run = last_run.run
-    words = tuple(map(last_run.evidence, run.last_words))
+    run = sysprep_history.run
+    words = tuple(map(sysprep_history.evidence, run.last_words))
     if run.ending is Ending.FAILED:
         return contradicts(1, "sysprep's last run failed.", *words)
     if not run.options:
@@ -173,8 +172,7 @@ def not_started_since(first_boot: FirstBoot) -> Reading:
     return agrees("Windows' setup log has no start of the image after sysprep.")
 
 
-@dataclass(frozen=True, slots=True)
-class Corroborator:
+class Corroborator(NamedTuple):
     """One kind of evidence: which check shows it, the most it can weigh, and its reading."""
 
     check: str
@@ -189,7 +187,7 @@ def corroborators(
     state_ini: Attempt[StateText | None],
     servicing_state: Attempt[StateText | None],
     sysprep_tag: Attempt[bool],
-    last_run: Attempt[LastRun | None],
+    sysprep_history: Attempt[SysprepHistory | None],
     first_boot: Attempt[FirstBoot],
 ) -> tuple[Corroborator, ...]:
     """All of them, in the order of the report."""
@@ -205,7 +203,7 @@ def corroborators(
         read("state-ini-agrees", 1, state_copies, state_ini, servicing_state),
         read("setup-pending", 2, setup_is_pending, Attempt(pending_setup)),
         read("generalization-state", 2, generalization, setup_status),
-        read("sysprep-tag", 1, tag, sysprep_tag, last_run),
-        read("sysprep-log", 1, sysprep_run, last_run),
+        read("sysprep-tag", 1, tag, sysprep_tag, sysprep_history),
+        read("sysprep-log", 1, sysprep_run, sysprep_history),
         read("booted-after-sysprep", 1, not_started_since, first_boot),
     )

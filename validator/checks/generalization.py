@@ -28,7 +28,7 @@ from validator.checks.model import (
 )
 from validator.evidence import Evidence, Layer, Location
 from validator.facts.model import Attempt
-from validator.facts.setup import STATE_KEY, FirstBoot, LastRun, PendingSetup, SetupStatus, StateText
+from validator.facts.setup import STATE_KEY, FirstBoot, PendingSetup, SetupStatus, StateText, SysprepHistory
 from validator.redaction import redact
 from validator.windows.hive import REG_SZ, Value
 from validator.windows.sysprep_log import Ending
@@ -106,7 +106,7 @@ def claims_generalization(image_state: Value | None) -> bool:
 def image_state(
     image_state: Value | None,
     setup_status: Attempt[SetupStatus],
-    last_run: Attempt[LastRun | None],
+    sysprep_history: Attempt[SysprepHistory | None],
 ) -> Iterator[Finding]:
     r"""ImageState says that generalization completed.
 
@@ -148,8 +148,8 @@ def image_state(
     evidence = [Evidence(image_state.where, stored, GENERALIZED, image_state.key_time)]
     if setup_status.value is not None:
         evidence += present(setup_status.value.generalization_state)
-    if last_run.value is not None and last_run.value.run.ending is not Ending.SUCCEEDED:
-        evidence += map(last_run.value.evidence, last_run.value.run.last_words)
+    if sysprep_history.value is not None and sysprep_history.value.run.ending is not Ending.SUCCEEDED:
+        evidence += map(sysprep_history.value.evidence, sysprep_history.value.run.last_words)
     yield failed(message, *evidence, remedy=remedy)
 
 
@@ -244,7 +244,9 @@ def generalization_state(image_state: Value | None, setup_status: SetupStatus) -
     references=(_SYSPREP,),
     since=_SINCE,
 )
-def sysprep_tag(image_state: Value | None, sysprep_tag: bool, last_run: LastRun | None) -> Iterator[Finding]:
+def sysprep_tag(
+    image_state: Value | None, sysprep_tag: bool, sysprep_history: SysprepHistory | None
+) -> Iterator[Finding]:
     r"""Sysprep_succeeded.tag is there where a generalize run should have left it.
 
     Sysprep deletes `\Windows\System32\Sysprep\Sysprep_succeeded.tag` when a run begins and writes it
@@ -252,7 +254,7 @@ def sysprep_tag(image_state: Value | None, sysprep_tag: bool, last_run: LastRun 
     its end. Absent, it counts 1 in `evidence-agrees` if the log records a generalize run; without
     one (installation media, a builder that cleans up) it says nothing.
     """
-    yield from _shown(image_state, tag(sysprep_tag, last_run))
+    yield from _shown(image_state, tag(sysprep_tag, sysprep_history))
 
 
 @check(
@@ -263,7 +265,7 @@ def sysprep_tag(image_state: Value | None, sysprep_tag: bool, last_run: LastRun 
     references=(_LOGS, _FATAL),
     since=_SINCE,
 )
-def sysprep_log(image_state: Value | None, last_run: LastRun | None) -> Iterator[Finding]:
+def sysprep_log(image_state: Value | None, sysprep_history: SysprepHistory | None) -> Iterator[Finding]:
     r"""The last run in sysprep's log generalized and succeeded.
 
     `\Windows\System32\Sysprep\Panther\setupact.log` records each run: its options, and at the end
@@ -272,7 +274,7 @@ def sysprep_log(image_state: Value | None, last_run: LastRun | None) -> Iterator
     `evidence-agrees`. No log, or a run from sysprep's dialog, says nothing: errors that healthy runs
     contain as well are no failure.
     """
-    yield from _shown(image_state, sysprep_run(last_run))
+    yield from _shown(image_state, sysprep_run(sysprep_history))
 
 
 @check(
@@ -312,7 +314,7 @@ def evidence_agrees(
     state_ini: Attempt[StateText | None],
     servicing_state: Attempt[StateText | None],
     sysprep_tag: Attempt[bool],
-    last_run: Attempt[LastRun | None],
+    sysprep_history: Attempt[SysprepHistory | None],
     first_boot: Attempt[FirstBoot],
 ) -> Iterator[Finding]:
     r"""Everything else on the disk agrees with ImageState.
@@ -321,8 +323,8 @@ def evidence_agrees(
     `state-ini-agrees`, `setup-pending`, `generalization-state`, `sysprep-tag`, `sysprep-log` and
     `booted-after-sysprep` saw. Each contradiction weighs 1 or 2; at 2 and above the value was edited,
     sysprep was interrupted, or the image was started afterwards, and the image is undeployable. A sum
-    of 1 is a warning, and so is an ImageState with nothing beside it to agree. What is absent counts
-    nothing.
+    of 1 is a warning. What is absent counts nothing; what could not be read counts as the most that it
+    could weigh, and the answer stays open where that would tip it.
 
     Windows computes ImageState from GeneralizationState (GS), AuditBoot and the completion state of
     its setup programs; this table says which combinations it can have written:
@@ -340,7 +342,7 @@ def evidence_agrees(
         yield not_applicable("ImageState claims no generalization that could be contradicted.")
         return
     read = corroborators(
-        pending_setup, setup_status, state_ini, servicing_state, sysprep_tag, last_run, first_boot
+        pending_setup, setup_status, state_ini, servicing_state, sysprep_tag, sysprep_history, first_boot
     )
     against = [each for each in read if each.reading and each.reading.stance is Stance.CONTRADICTS]
     score = sum(each.reading.weight for each in against if each.reading)
@@ -358,11 +360,6 @@ def evidence_agrees(
     elif score:
         names = ", ".join(each.check for each in against)
         yield failed(f"One thing speaks against ImageState: {names}.", *evidence, severity=Severity.WARNING)
-    elif not any(each.reading and each.reading.stance is Stance.AGREES for each in read):
-        yield failed(
-            "ImageState is uncorroborated: nothing else on the disk says whether generalization completed.",
-            severity=Severity.WARNING,
-        )
     else:
         agreeing = sum(1 for each in read if each.reading and each.reading.stance is Stance.AGREES)
         yield passed(

@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from validator.evidence import Evidence
 from validator.facts.model import parameters
@@ -38,16 +39,14 @@ class Status(str, Enum):
     """It failed, and a policy accepts that."""
 
 
-@dataclass(frozen=True, slots=True)
-class Remedy:
+class Remedy(NamedTuple):
     """What to do, with the exact commands."""
 
     text: str
     commands: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """What a check found.
 
     `severity` and `remedy` stand in for the declaration's; a severity may only be lower.

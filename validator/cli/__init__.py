@@ -15,7 +15,7 @@ _COMMANDS = {
     "checks": "validator.cli.checks",
     "completion": "validator.cli.completion",
 }
-USAGE, INTERRUPTED = 2, 130
+USAGE, FAILED, INTERRUPTED = 2, 3, 130
 
 
 class _Commands(click.Group):
@@ -48,20 +48,24 @@ def cli() -> None:
 
 def main() -> NoReturn:
     """Run the command and end the process with its exit code."""
+    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")
+    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     try:
         code = cli.main(prog_name="image-validator", standalone_mode=False)
-        sys.stdout.flush()
     except click.ClickException as error:
         error.show()
         code = USAGE
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         code = INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read the report has seen enough. Python would complain again at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = USAGE
+    except Exception as error:
+        if os.environ.get("IMAGE_VALIDATOR_DEBUG"):
+            raise
+        click.echo(
+            f"image-validator failed ({type(error).__name__}: {error}); no image was judged.", err=True
+        )
+        code = FAILED
     sys.exit(code if isinstance(code, int) else 0)

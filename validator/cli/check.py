@@ -96,9 +96,8 @@ def command(
     if code is ExitCode.NOTHING_TO_CHECK:
         click.echo("nothing to check: no image matched", err=True)
     run = RunReport(__version__, profile, code, results)
-    click.echo(
-        _render(output_format, run, options.colour(no_color), options.width(), quiet, verbose), nl=False
-    )
+    colour = options.colour(no_color)
+    options.show(_render(output_format, run, colour, options.width(), quiet, verbose), colour=colour)
     for kind, path in reports:
         _write(path, _render(kind, run, False, 80, quiet, verbose))
     return ExitCode.DEPLOYABLE.value if exit_zero else code.value

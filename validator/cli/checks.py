@@ -23,6 +23,7 @@ def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
 @options.no_color
 def command(check_id: str | None, output_format: str, no_color: bool) -> int:
     """List the checks, or explain the one with this ID."""
+    colour = options.colour(no_color)
     if check_id is not None:
         check = next((each for each in ALL_CHECKS if each.id == check_id), None)
         if check is None:
@@ -30,13 +31,13 @@ def command(check_id: str | None, output_format: str, no_color: bool) -> int:
             hint = f"; did you mean {near[0]}?" if near else ""
             raise click.UsageError(f"there is no check {check_id!r}{hint}")
         if output_format == "json":
-            click.echo(json.dumps(_data(check), indent=2))
+            options.show(json.dumps(_data(check), indent=2) + "\n")
         else:
-            click.echo(_explained(check, options.colour(no_color)), nl=False)
+            options.show(_explained(check, colour), colour=colour)
     elif output_format == "json":
-        click.echo(json.dumps([_data(check) for check in ALL_CHECKS], indent=2))
+        options.show(json.dumps([_data(check) for check in ALL_CHECKS], indent=2) + "\n")
     else:
-        click.echo(_listed(options.colour(no_color)), nl=False)
+        options.show(_listed(colour), colour=colour)
     return 0
 
 

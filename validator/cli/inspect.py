@@ -35,10 +35,11 @@ def command(image: str, output_format: str, input_format: str, no_color: bool) -
 
         data = image_data(report)
         shown = {name: data[name] for name in ("path", "facts", "layers", "duration_ms")}
-        click.echo(json.dumps(shown, indent=2))
+        options.show(json.dumps(shown, indent=2) + "\n")
     else:
         from validator.report import overview
 
-        click.echo(overview.render(report, colour=options.colour(no_color), width=options.width()), nl=False)
+        colour = options.colour(no_color)
+        options.show(overview.render(report, colour=colour, width=options.width()), colour=colour)
     damaged = any(layer.state == "damaged" for layer in report.layers)
     return ExitCode.INDETERMINATE.value if damaged else ExitCode.DEPLOYABLE.value

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from validator.disk.container import FORMATS
+from validator.disk.formats import FORMATS
 from validator.report.printable import printable
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -60,7 +60,7 @@ def images(names: Sequence[str]) -> list[str]:
     found: dict[str, None] = {}
     missing = []
     for name in names:
-        if os.path.lexists(name):
+        if _exists(name):
             found[name] = None
         elif glob.has_magic(name):
             matches = sorted(glob.glob(name, recursive=True))
@@ -72,3 +72,28 @@ def images(names: Sequence[str]) -> list[str]:
     if missing:
         raise click.UsageError("\n".join(f"no such file: {printable(name)}" for name in missing))
     return list(found)
+
+
+def _exists(name: str) -> bool:
+    try:
+        os.stat(name)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        pass  # there is something; opening it will say what is wrong
+    return True
+
+
+def show(text: str, *, colour: bool = False) -> None:
+    """Print to standard output; that whoever reads it has seen enough (`| head`) changes nothing else.
+
+    Raises:
+        click.UsageError: where it cannot be printed for another reason, such as a full disk.
+    """
+    try:
+        click.echo(text, nl=False, color=colour)
+    except OSError as error:
+        # What Python still holds of the text goes nowhere, or it would complain again at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            raise click.UsageError(f"cannot print the report: {error.strerror}") from error

@@ -1,27 +1,61 @@
 """NTFS: files found by path, through records that were verified.
 
-dissect.ntfs decodes records, attributes and run lists; it accepts what Windows would not (deleted
-records, stale references, runs outside the volume), and NTFS has no checksum over data. So every
-record, index node and run list on the way is held to the rules here before a byte is handed on.
+NTFS has checksums over nothing; what stands between a gate and stale or foreign bytes are the update
+sequence arrays, sequence numbers, references back and bounds. Each of them is held to here, on every
+record, index node and run list on the way, before a byte is handed on.
 
-Source of the layout: the structures in dissect.ntfs, which follow Microsoft's ntfs.h; the update
-sequence array ("fixup") is verified by dissect.ntfs itself.
+Source of the layout: Richard Russon and Yuval Fledel, NTFS Documentation (Linux-NTFS project); tests
+compare every result with dissect.ntfs and with ntfs-3g's tools.
 """
 
-import contextlib
 from collections.abc import Iterator
-from typing import Any
+from typing import NamedTuple
 
 from validator.disk.container import unpack_at
 from validator.evidence import Layer, Location, Unreadable, damaged
-from validator.source import ByteSource, Stream, beyond_end
+from validator.source import ByteSource, beyond_end
 
-_FILE_NAME_INDEX = "$I30"
-_MFT_RECORD = 0
-_ROOT_RECORD = 5
-_IN_USE = 0x0001
+_ATTRIBUTE_LIST, _DATA, _INDEX_ROOT, _INDEX_ALLOCATION, _REPARSE_POINT = 0x20, 0x80, 0x90, 0xA0, 0xC0
+_END = 0xFFFFFFFF
+_IN_USE, _FOLDER = 0x0001, 0x0002
 _COMPRESSED, _ENCRYPTED, _SPARSE = 0x00FF, 0x4000, 0x8000
+_HAS_NODE, _LAST_ENTRY = 0x0001, 0x0002
+_MFT, _ROOT = 0, 5
+_STRIDE = 512
 MAX_INDEX_DEPTH = 32
+MAX_ATTRIBUTE_LIST = 256 * 2**10
+_UPPER = {code: code - 32 for code in range(ord("a"), ord("z") + 1)}
+"""Only ASCII names are looked for, and no other letter's upper case is in ASCII in $UpCase."""
+
+Runs = list[tuple[int | None, int]]
+"""Pairs of first cluster (None for a hole) and count."""
+
+
+class _Attribute(NamedTuple):
+    type: int
+    name: str
+    flags: int
+    value: bytes | None
+    """Of a resident attribute."""
+    lowest: int = 0
+    runs: tuple[tuple[int | None, int], ...] = ()
+    allocated: int = 0
+    size: int = 0
+    valid: int = 0
+    unit: int = 0
+    """Clusters of a compression unit, as a power of two."""
+
+
+class _Record(NamedTuple):
+    segment: int
+    sequence: int
+    flags: int
+    base: int
+    attributes: tuple[_Attribute, ...]
+
+    def find(self, kind: int, name: str = "") -> list[_Attribute]:
+        found = [each for each in self.attributes if each.type == kind and each.name == name]
+        return sorted(found, key=lambda each: each.lowest)
 
 
 class NtfsVolume:
@@ -38,146 +72,295 @@ class NtfsVolume:
     def __init__(self, source: ByteSource, partition: int) -> None:
         self.partition = partition
         self._source = source
-        self._found: dict[str, Any] = {}
+        self._found: dict[str, _Record | None] = {}
         self._verify_boot_sector()
-        with self._reading("$MFT"):
-            from dissect.ntfs.mft import Mft, MftRecord
-            from dissect.ntfs.ntfs import NTFS
-
-            stream = Stream(source)
-            # Built by hand: with `fh` the constructor also reads files that no verdict needs.
-            self._ntfs: Any = NTFS(boot=stream)
-            self._ntfs.fh = stream
-            record = MftRecord.from_fh(stream, self._mft_at, self._ntfs)
-            record.segment = _MFT_RECORD
-            self._verify_record(record, 1, "$MFT")
-            self._ntfs.mft = Mft(record.open(), ntfs=self._ntfs)
-            self._runs(record, "$MFT", attribute="DATA")
-            for entry in record.attributes.ATTRIBUTE_LIST:
-                for attribute in entry.attributes():
-                    if attribute.type.name == "DATA":
-                        self._ntfs.mft.fh.runlist += attribute.dataruns()
+        self._mft_size = self.record_size
+        self._mft_runs: Runs = [(self._mft_cluster, -(-self.record_size // self.cluster_size))]
+        mft = self._read_record(_MFT, None, "$MFT")
+        parts = mft.find(_DATA)[:1]
+        self._mft_size = min(parts[0].size, parts[0].valid) if parts else 0
+        self._mft_runs = self._runs(parts, "$MFT", whole=False)
+        # A fragmented $MFT goes on in records that lie in the part that is known by then.
+        for part in self._parts(mft, "$MFT"):
+            if part.type == _DATA and not part.name:
+                parts.append(part)
+                self._mft_runs = self._runs(parts, "$MFT", whole=False)
+        self._runs(parts, "$MFT")
 
     def _verify_boot_sector(self) -> None:
         boot = self._source.read_at(0, 512)
         sector, per_cluster = unpack_at("<HB", boot, 11)
         # Above 128 it is a negative power of two (clusters of 256 KiB and more).
         per_cluster = 1 << (256 - per_cluster) if per_cluster > 128 else per_cluster
-        sectors, mft_cluster = unpack_at("<QQ", boot, 40)
-        where = Location(Layer.FILE_SYSTEM, 0, self.partition)
-        spec = "NTFS boot sector"
+        sectors, self._mft_cluster = unpack_at("<QQ", boot, 40)
         if boot[3:11] != b"NTFS    " or boot[510:] != b"\x55\xaa":
-            raise damaged(where, expected="an NTFS boot sector", found="its signatures missing", spec=spec)
+            raise self._damage("$Boot", "an NTFS boot sector", "its signatures missing", 0)
         if sector not in (512, 1024, 2048, 4096) or not per_cluster or per_cluster & (per_cluster - 1):
             found = f"{per_cluster} sectors of {sector} bytes"
-            raise damaged(where, expected="clusters of whole sectors", found=found, spec=spec)
+            raise self._damage("$Boot", "clusters of whole sectors", found, 11)
         self.cluster_size = sector * per_cluster
         if self.cluster_size > 2 * 2**20 or not sectors or sectors * sector > self._source.size:
-            found = f"{sectors} sectors of {sector} bytes"
             expected = f"a file system within the volume's {self._source.size} bytes"
-            raise damaged(where, expected=expected, found=found, spec=spec)
+            raise self._damage("$Boot", expected, f"{sectors} sectors of {sector} bytes", 40)
         self._clusters = sectors // per_cluster
-        record_size = int.from_bytes(boot[64:65], "little", signed=True)
-        self.record_size = 1 << -record_size if record_size < 0 else record_size * self.cluster_size
+        size = int.from_bytes(boot[64:65], "little", signed=True)
+        self.record_size = 1 << -size if size < 0 else size * self.cluster_size
         if self.record_size not in (512, 1024, 2048, 4096):
-            raise damaged(
-                where, expected="a file record of 1 or 4 KiB", found=str(self.record_size), spec=spec
-            )
-        self._mft_at = mft_cluster * self.cluster_size
-        if not mft_cluster or self._mft_at + self.record_size > self._clusters * self.cluster_size:
-            raise damaged(where, expected="$MFT in the volume", found=f"cluster {mft_cluster}", spec=spec)
+            raise self._damage("$Boot", "file records of 512 to 4096 bytes", str(self.record_size), 64)
+        end = self._mft_cluster * self.cluster_size + self.record_size
+        if not self._mft_cluster or end > self._clusters * self.cluster_size:
+            raise self._damage("$Boot", "$MFT inside the volume", f"cluster {self._mft_cluster}", 48)
 
-    @contextlib.contextmanager
-    def _reading(self, path: str) -> Iterator[None]:
-        """Turn whatever dissect raises over bad bytes (any of nine types) into evidence."""
-        try:
-            yield
-        except Unreadable as error:
-            if error.evidence.where.layer is not Layer.VOLUME:
-                raise
-            raise self._damage(path, "runs within the volume", error.evidence.found) from error
-        except Exception as error:
-            raise self._damage(
-                path, "a readable file record and index", f"{type(error).__name__}: {error}"
-            ) from error
-
-    def _damage(self, path: str, expected: str, found: str) -> Unreadable:
-        where = Location(Layer.FILE_SYSTEM, None, self.partition, path)
+    def _damage(self, path: str, expected: str, found: str, offset: int | None = None) -> Unreadable:
+        where = Location(Layer.FILE_SYSTEM, offset, self.partition, _rooted(path))
         return damaged(where, expected=expected, found=found, spec="NTFS")
 
     # -- records -------------------------------------------------------------------------------
 
-    def _verify_record(self, record: Any, sequence: int | None, path: str) -> None:
-        header = record.header
-        if not header.Flags & _IN_USE:
-            raise self._damage(path, "a file record in use", "one that is marked as deleted")
-        base = header.BaseFileRecordSegment
-        if base.SegmentNumberLowPart or base.SegmentNumberHighPart:
-            raise self._damage(path, "a base file record", "an extension of another record")
-        if sequence is not None and header.SequenceNumber != sequence:
-            raise self._damage(
-                path, f"file record sequence number {sequence}", f"{header.SequenceNumber}: a stale reference"
-            )
+    def _read_record(self, segment: int, sequence: int | None, path: str, base: int = 0) -> _Record:
+        """A file record in use.
 
-    def _find(self, path: str) -> Any:
+        Args:
+            segment: its number in $MFT.
+            sequence: what the reference to it says, or None where nothing refers.
+            path: for evidence.
+            base: the reference that it must give as its base record; 0 for a base record.
+        """
+        offset = segment * self.record_size
+        at = self._position(self._mft_runs, offset)
+        if at is None or offset + self.record_size > self._mft_size:
+            raise self._damage(path, "a file record inside $MFT", f"record {segment}")
+        data = self._fixed_up(self.read_runs(self._mft_runs, offset, self.record_size), b"FILE", path, at)
+        found_sequence, _links, first, flags = unpack_at("<HHHH", data, 16)
+        used, _allocated, found_base = unpack_at("<IIQ", data, 24)
+        if not flags & _IN_USE:
+            raise self._damage(path, "a file record in use", f"record {segment}, marked as deleted", at)
+        if sequence is not None and found_sequence != sequence:
+            expected = f"sequence number {sequence} of record {segment}, as the reference to it says"
+            raise self._damage(path, expected, f"{found_sequence}: the reference is stale", at + 16)
+        if found_base != base:
+            expected = f"base record reference {base:#x} in record {segment}"
+            raise self._damage(path, expected, f"{found_base:#x}: the record belongs to another", at + 32)
+        if not first <= used <= self.record_size:
+            raise self._damage(path, "attributes inside the record", f"{first} to {used}", at + 20)
+        attributes = tuple(self._attributes(data[:used], first, path, at))
+        return _Record(segment, found_sequence, flags, found_base, attributes)
+
+    def _fixed_up(self, data: bytes, signature: bytes, path: str, at: int) -> bytes:
+        """A record or index node after its update sequence array was verified and undone."""
+        if data[:4] != signature:
+            raise self._damage(path, f"the signature “{signature.decode()}”", data[:4].hex(" "), at)
+        array, count = unpack_at("<HH", data, 4)
+        strides = len(data) // _STRIDE
+        if count != strides + 1 or array % 2 or array < 40 or array + 2 * count > _STRIDE - 2:
+            found = f"{count} words at {array}"
+            raise self._damage(path, f"an update sequence array of {strides + 1} words", found, at + 4)
+        result = bytearray(data)
+        for stride in range(strides):
+            last = (stride + 1) * _STRIDE - 2
+            if data[last : last + 2] != data[array : array + 2]:
+                expected = f"update sequence number {data[array : array + 2].hex(' ')} in every sector"
+                raise self._damage(path, expected, data[last : last + 2].hex(" "), at + last)
+            word = array + 2 + 2 * stride
+            result[last : last + 2] = data[word : word + 2]
+        return bytes(result)
+
+    def _attributes(self, data: bytes, offset: int, path: str, at: int) -> Iterator[_Attribute]:
+        while True:
+            if offset + 4 > len(data):
+                raise self._damage(path, "an end of the attributes", "none", at + offset)
+            (kind,) = unpack_at("<I", data, offset)
+            if kind == _END:
+                return
+            if offset + 24 > len(data):
+                raise self._damage(path, "a whole attribute", "a cut one", at + offset)
+            length, elsewhere, name_length, name_at, flags = unpack_at("<IBBHH", data, offset + 4)
+            if length < 24 or length % 8 or offset + length > len(data) or name_at + 2 * name_length > length:
+                raise self._damage(path, "an attribute inside its record", f"{length} bytes", at + offset)
+            body = data[offset : offset + length]
+            name = body[name_at : name_at + 2 * name_length].decode("utf-16-le", "surrogatepass")
+            yield self._attribute(body, kind, name, flags, not elsewhere, path, at + offset)
+            offset += length
+
+    def _attribute(
+        self, body: bytes, kind: int, name: str, flags: int, resident: bool, path: str, at: int
+    ) -> _Attribute:
+        if resident:
+            length, value_at = unpack_at("<IH", body, 16)
+            if value_at < 24 or value_at + length > len(body):
+                raise self._damage(path, "a value inside its attribute", f"{length} bytes", at)
+            return _Attribute(kind, name, flags, body[value_at : value_at + length], size=length)
+        if len(body) < 64:
+            raise self._damage(path, "a non-resident attribute of 64 bytes", str(len(body)), at)
+        lowest, highest, runs_at, unit = unpack_at("<QQHB", body, 16)
+        allocated, size, valid = unpack_at("<QQQ", body, 40)
+        runs = tuple(self._decode_runs(body, runs_at, path, at))
+        if sum(count for _, count in runs) != (highest - lowest + 1) & (2**64 - 1):
+            raise self._damage(
+                path, f"runs for clusters {lowest} to {highest}", "another number", at + runs_at
+            )
+        return _Attribute(kind, name, flags, None, lowest, runs, allocated, size, valid, unit)
+
+    def _decode_runs(self, body: bytes, offset: int, path: str, at: int) -> Iterator[tuple[int | None, int]]:
+        """Mapping pairs: each run in the volume, relative to the one before."""
+        cluster = 0
+        while True:
+            if not 64 <= offset < len(body):
+                raise self._damage(path, "an end of the run list", "none", at + offset)
+            sizes = body[offset]
+            if not sizes:
+                return
+            count_size, cluster_size = sizes & 0xF, sizes >> 4
+            end = offset + 1 + count_size + cluster_size
+            if not 0 < count_size <= 8 or cluster_size > 8 or end > len(body):
+                raise self._damage(path, "a run of known size", f"{sizes:#04x}", at + offset)
+            middle = offset + 1 + count_size
+            count = int.from_bytes(body[offset + 1 : middle], "little")
+            cluster += int.from_bytes(body[middle:end], "little", signed=True)
+            hole = not cluster_size
+            if not 0 < count <= self._clusters or (not hole and not 0 <= cluster <= self._clusters - count):
+                found = f"{count} clusters at {'a hole' if hole else cluster}"
+                raise self._damage(
+                    path, f"runs within the volume's {self._clusters} clusters", found, at + offset
+                )
+            yield None if hole else cluster, count
+            offset = end
+
+    def _parts(self, record: _Record, path: str) -> Iterator[_Attribute]:
+        """The attributes that $ATTRIBUTE_LIST says lie in other records, in its order."""
+        lists = record.find(_ATTRIBUTE_LIST)
+        if not lists:
+            return
+        size = lists[0].size
+        if size > MAX_ATTRIBUTE_LIST:
+            raise self._damage(path, f"an attribute list of at most {MAX_ATTRIBUTE_LIST} bytes", str(size))
+        entries = lists[0].value
+        if entries is None:
+            entries = self.read_runs(self._runs(lists, path), 0, size)
+        own = record.segment | record.sequence << 48
+        records: dict[int, _Record] = {own: record}
+        offset = 0
+        while offset < size:
+            if offset + 26 > size:
+                raise self._damage(path, "a whole attribute list entry", "a cut one")
+            kind, length, name_length, name_at = unpack_at("<IHBB", entries, offset)
+            lowest, reference = unpack_at("<QQ", entries, offset + 8)
+            if length < 26 or offset + length > size or name_at + 2 * name_length > length:
+                raise self._damage(path, "an attribute list entry inside its list", f"{length} bytes")
+            name = entries[offset + name_at :][: 2 * name_length].decode("utf-16-le", "surrogatepass")
+            offset += length
+            if reference == own:
+                continue
+            if reference not in records:
+                segment, sequence = reference & (2**48 - 1), reference >> 48
+                records[reference] = self._read_record(segment, sequence, path, own)
+            matches = [each for each in records[reference].find(kind, name) if each.lowest == lowest]
+            if len(matches) != 1:
+                raise self._damage(path, "one attribute for its list entry", str(len(matches)))
+            yield matches[0]
+
+    def _whole(self, record: _Record, path: str) -> _Record:
+        """A base record with the attributes that lie in other records."""
+        parts = tuple(self._parts(record, path))
+        if not parts:
+            return record
+        attributes = record.attributes + parts
+        return _Record(record.segment, record.sequence, record.flags, record.base, attributes)
+
+    # -- folders -------------------------------------------------------------------------------
+
+    def _find(self, path: str) -> _Record | None:
         """The record of a path below the root, or None where it is verified not to be there."""
         if path not in self._found:
             self._found[path] = self._look_up(path)
         return self._found[path]
 
-    def _look_up(self, path: str) -> Any:
-        with self._reading(path or "\\"):
-            if not path:
-                record = self._ntfs.mft.get(_ROOT_RECORD)
-                self._verify_record(record, None, "\\")
-                return record
+    def _look_up(self, path: str) -> _Record | None:
+        if not path:
+            return self._whole(self._read_record(_ROOT, None, "\\"), "\\")
         parent, _, name = path.rpartition("\\")
         folder = self._find(parent)
-        if folder is None or not folder.is_dir():
+        if folder is None or not folder.flags & _FOLDER:
             return None
-        with self._reading(path):
-            if folder.is_reparse_point():
-                raise self._damage(parent, "a folder", "a reparse point, which leads elsewhere")
-            reference = self._search(folder, name)
-            if reference is None:
-                return None
-            record = self._ntfs.mft.get(
-                reference.SegmentNumberLowPart | reference.SegmentNumberHighPart << 32
-            )
-            self._verify_record(record, reference.SequenceNumber, path)
-            return record
+        if folder.find(_REPARSE_POINT):
+            raise self._damage(parent, "a folder", "a reparse point, which leads elsewhere")
+        reference = self._search(folder, name, parent)
+        if reference is None:
+            return None
+        record = self._read_record(reference & (2**48 - 1), reference >> 48, path)
+        return self._whole(record, path)
 
-    def _search(self, folder: Any, name: str) -> Any:
-        """The reference that a folder's index holds for a name, or None.
-
-        Walks the B-tree itself: dissect's own search follows a node that points back at itself
-        for ever.
-        """
-        index = folder.index(_FILE_NAME_INDEX)
-        wanted = name.upper()
-        entries = index.root.entries()
+    def _search(self, folder: _Record, name: str, path: str) -> int | None:
+        """The file reference that a folder's index holds for a name, or None."""
+        roots = folder.find(_INDEX_ROOT, "$I30")
+        if len(roots) != 1 or roots[0].value is None or len(roots[0].value) < 32:
+            raise self._damage(path, "the root of the folder's index", "none")
+        root = roots[0].value
+        (block_size,) = unpack_at("<I", root, 8)
+        if block_size not in (512, 1024, 2048, 4096, 8192, 16384, 32768, 65536):
+            raise self._damage(path, "index nodes of 512 bytes to 64 KiB", str(block_size))
+        wanted = name.translate(_UPPER)
+        node: int | None = None
         for _ in range(MAX_INDEX_DEPTH):
+            data, start = (root, 16) if node is None else self._index_node(folder, node, block_size, path)
             node = None
-            for entry in entries:
-                if not entry.is_end:
-                    found = _file_name(entry).upper()
+            for entry in self._index_entries(data, start, path):
+                reference, flags = unpack_at("<Q4xH", entry)
+                if not flags & _LAST_ENTRY:
+                    found = self._entry_name(entry, path).translate(_UPPER)
                     if found == wanted:
-                        return entry.header.FileReference
+                        return reference
                     if found < wanted:
                         continue
-                node = entry.node_vcn
+                if flags & _HAS_NODE:
+                    (node,) = unpack_at("<Q", entry, len(entry) - 8)
                 break
             if node is None:
                 return None
-            entries = index.index_buffer(node).entries()
-        raise ValueError(f"an index deeper than {MAX_INDEX_DEPTH} nodes")
+        raise self._damage(path, f"an index of at most {MAX_INDEX_DEPTH} levels", "a deeper one")
+
+    def _index_node(self, folder: _Record, vcn: int, block_size: int, path: str) -> tuple[bytes, int]:
+        runs = self._runs(folder.find(_INDEX_ALLOCATION, "$I30"), path)
+        offset = vcn * (self.cluster_size if block_size >= self.cluster_size else _STRIDE)
+        at = self._position(runs, offset)
+        if at is None or offset + block_size > self._length(runs):
+            raise self._damage(path, "an index node inside the folder", f"node {vcn}")
+        data = self._fixed_up(self.read_runs(runs, offset, block_size), b"INDX", path, at)
+        (own,) = unpack_at("<Q", data, 16)
+        if own != vcn:
+            raise self._damage(path, f"index node {vcn}", f"node {own}", at + 16)
+        return data, 24
+
+    def _index_entries(self, data: bytes, start: int, path: str) -> Iterator[bytes]:
+        """The entries of an index node whose header begins at `start`."""
+        first, used = unpack_at("<II", data, start)
+        offset, end = start + first, start + used
+        if end > len(data):
+            raise self._damage(path, "index entries inside their node", f"{used} bytes")
+        while True:
+            if offset + 16 > end:
+                raise self._damage(path, "a last index entry", "none")
+            length, key_length, flags = unpack_at("<HHH", data, offset + 8)
+            least = 16 + 8 * (flags & _HAS_NODE) + (0 if flags & _LAST_ENTRY else key_length)
+            if length < least or length % 8 or offset + length > end:
+                raise self._damage(path, "an index entry inside its node", f"{length} bytes")
+            yield data[offset : offset + length]
+            if flags & _LAST_ENTRY:
+                return
+            offset += length
+
+    def _entry_name(self, entry: bytes, path: str) -> str:
+        (key_length,) = unpack_at("<H", entry, 10)
+        if key_length < 66 or key_length < 66 + 2 * entry[16 + 64]:
+            raise self._damage(path, "a file name in an index entry", f"a key of {key_length} bytes")
+        return entry[16 + 66 : 16 + 66 + 2 * entry[16 + 64]].decode("utf-16-le", "surrogatepass")
 
     # -- content -------------------------------------------------------------------------------
 
     def is_folder(self, path: str) -> bool:
         """Whether there is a folder at a path below the root (backslashes, no leading one)."""
         record = self._find(path)
-        return record is not None and bool(record.is_dir())
+        return record is not None and bool(record.flags & _FOLDER)
 
     def open(self, path: str) -> "NtfsFile | None":
         """The file at a path below the root, or None where it is verified not to be there.
@@ -189,71 +372,71 @@ class NtfsVolume:
         record = self._find(path)
         if record is None:
             return None
-        with self._reading(path):
-            if record.is_dir():
-                raise self._damage(path, "a file", "a folder")
-            if record.is_reparse_point():
-                raise self._damage(path, "a file's own data", "a reparse point: its data is kept elsewhere")
-            return self._open(record, path)
-
-    def _open(self, record: Any, path: str) -> "NtfsFile":
-        attributes = record.attributes.find("", _type_code("DATA"))
+        if record.flags & _FOLDER:
+            raise self._damage(path, "a file", "a folder")
+        if record.find(_REPARSE_POINT):
+            raise self._damage(path, "a file's own data", "a reparse point: its data is kept elsewhere")
+        attributes = record.find(_DATA)
         if not attributes:
             raise self._damage(path, "a data attribute", "none")
-        header = attributes[0].header
-        if header.flags & _ENCRYPTED:
+        first = attributes[0]
+        if first.flags & _ENCRYPTED:
             raise self._damage(path, "data that can be read", "data encrypted by EFS")
-        if len(attributes) == 1 and header.resident:
-            data = attributes[0].data()
-            if len(data) != header.size:
-                raise self._damage(path, f"{header.size} resident bytes", f"{len(data)}")
-            return NtfsFile(self, path, len(data), len(data), resident=data)
-        runs = self._runs(record, path, attribute="DATA")
-        first = min(attributes, key=lambda each: each.header.lowest_vcn).header
-        valid = first.header.Form.Nonresident.ValidDataLength
-        if not 0 <= valid <= first.size or first.size > first.allocated_size:
-            raise self._damage(
-                path,
-                "a valid length within the file's size",
-                f"{valid}, {first.size}, {first.allocated_size}",
-            )
-        if first.flags & _COMPRESSED:
-            return NtfsFile(self, path, first.size, valid, compressed=attributes.open())
-        return NtfsFile(self, path, first.size, valid, runs=runs)
+        if first.value is not None:
+            return NtfsFile(self, path, first.size, first.size, resident=first.value)
+        runs = self._runs(attributes, path)
+        if not first.valid <= first.size <= first.allocated:
+            found = f"{first.valid}, {first.size}, {first.allocated}"
+            raise self._damage(path, "a valid length within the size within the allocation", found)
+        if first.flags & _COMPRESSED and (first.unit != 4 or self.cluster_size > 4096):
+            raise self._damage(path, "compression units of 16 clusters", f"2 to the power of {first.unit}")
+        unit = 16 if first.flags & _COMPRESSED else 0
+        return NtfsFile(self, path, first.size, first.valid, runs=runs, unit=unit)
 
-    def _runs(self, record: Any, path: str, *, attribute: str) -> list[tuple[int | None, int]]:
-        """The run list of the unnamed stream, in clusters: every run in the volume, none missing."""
-        attributes = record.attributes.find("", _type_code(attribute))
-        headers = sorted((each.header for each in attributes), key=lambda each: int(each.lowest_vcn or 0))
-        runs: list[tuple[int | None, int]] = []
+    def _runs(self, attributes: list[_Attribute], path: str, *, whole: bool = True) -> Runs:
+        """The run list of a stream, whose parts must follow each other and (`whole`) hold all of it."""
+        if not attributes:
+            raise self._damage(path, "a run list", "none")
+        runs: Runs = []
         covered = 0
-        for header in headers:
-            if header.resident or header.lowest_vcn != covered:
+        for attribute in attributes:
+            if attribute.value is not None or attribute.lowest != covered:
                 raise self._damage(
-                    path, f"a run list that goes on at cluster {covered}", str(header.lowest_vcn)
+                    path, f"a run list that goes on at cluster {covered}", str(attribute.lowest)
                 )
-            for cluster, count in header.dataruns():
-                if count <= 0 or (cluster is not None and not 0 <= cluster <= self._clusters - count):
-                    raise self._damage(path, "runs within the volume", f"{count} clusters at {cluster}")
-                if cluster is None and not header.flags & (_SPARSE | _COMPRESSED):
-                    raise self._damage(
-                        path, "a run list without holes", "a hole in a file that is not sparse"
-                    )
-                runs.append((cluster, count))
-                covered += count
-        if covered * self.cluster_size < headers[0].size:
-            raise self._damage(
-                path, f"runs for {headers[0].size} bytes", f"runs for {covered * self.cluster_size}"
-            )
+            if not attribute.flags & (_SPARSE | _COMPRESSED) and any(
+                each is None for each, _ in attribute.runs
+            ):
+                raise self._damage(path, "a run list without holes", "a hole in a file that is not sparse")
+            runs += attribute.runs
+            covered += sum(count for _, count in attribute.runs)
+        if whole and covered * self.cluster_size < attributes[0].size:
+            raise self._damage(path, f"runs for {attributes[0].size} bytes", f"{covered} clusters")
         return runs
 
-    def read_runs(self, runs: list[tuple[int | None, int]], offset: int, length: int) -> bytes:
-        """Exactly `length` bytes at `offset` of a stream with these runs; holes are zeros."""
+    def _length(self, runs: Runs) -> int:
+        return sum(count for _, count in runs) * self.cluster_size
+
+    def _position(self, runs: Runs, offset: int) -> int | None:
+        """Where in the volume a byte of a stream lies, or None."""
+        start = 0
+        for cluster, count in runs:
+            end = start + count * self.cluster_size
+            if start <= offset < end:
+                return None if cluster is None else cluster * self.cluster_size + offset - start
+            start = end
+        return None
+
+    def read_runs(self, runs: Runs, offset: int, length: int) -> bytes:
+        """`length` bytes at `offset` of a stream with these runs; holes are zeros.
+
+        Shorter where the runs end before: whoever asks compares the length.
+        """
         pieces = []
         start = 0
         for cluster, count in runs:
             end = start + count * self.cluster_size
-            if offset < end and length:
+            if length and start <= offset < end:
                 piece = min(length, end - offset)
                 at = None if cluster is None else cluster * self.cluster_size + offset - start
                 pieces.append(bytes(piece) if at is None else self._source.read_at(at, piece))
@@ -274,17 +457,17 @@ class NtfsFile:
         valid: int,
         *,
         resident: bytes | None = None,
-        runs: list[tuple[int | None, int]] | None = None,
-        compressed: Any = None,
+        runs: Runs | None = None,
+        unit: int = 0,
     ) -> None:
         self.partition = volume.partition
-        self.path = "\\" + path
+        self.path = _rooted(path)
         self.size = size
         self._volume = volume
         self._valid = valid
         self._resident = resident
         self._runs = runs or []
-        self._compressed = compressed
+        self._unit = unit
 
     def read_at(self, offset: int, length: int) -> bytes:
         """See `ByteSource`. Behind the valid data length a file reads as zeros, as in Windows."""
@@ -293,29 +476,59 @@ class NtfsFile:
         written = max(0, min(length, self._valid - offset))
         data = self._read(offset, written) if written else b""
         if len(data) != written:
-            where = Location(Layer.FILE_SYSTEM, offset, self.partition, self.path)
-            raise damaged(where, expected=f"{written} bytes", found=str(len(data)), spec="NTFS")
+            raise self._damage(offset, f"{written} bytes", f"runs for {len(data)}")
         return data + bytes(length - written)
 
     def _read(self, offset: int, length: int) -> bytes:
         if self._resident is not None:
             return self._resident[offset : offset + length]
-        if self._compressed is None:
+        if not self._unit:
             return self._volume.read_runs(self._runs, offset, length)
-        with self._volume._reading(self.path):
-            self._compressed.seek(offset)
-            return bytes(self._compressed.read(length))
+        size = self._unit * self._volume.cluster_size
+        first, last = offset // size, (offset + length - 1) // size
+        data = b"".join(self._read_unit(number, size) for number in range(first, last + 1))
+        return data[offset - first * size :][:length]
+
+    def _read_unit(self, number: int, size: int) -> bytes:
+        """One compression unit: whole, a hole, or compressed into the clusters before a hole."""
+        runs = self._clusters(number * self._unit)
+        stored = sum(count for cluster, count in runs if cluster is not None)
+        if stored == self._unit:
+            return self._volume.read_runs(runs, 0, size)
+        if not stored:
+            return bytes(size)
+        if any(cluster is None for cluster, _ in runs[: len(runs) - 1]):
+            raise self._damage(number * size, "a compression unit before its hole", "a hole before it")
+        data = self._volume.read_runs(runs, 0, stored * self._volume.cluster_size)
+        from dissect.util.compression import lznt1
+
+        try:
+            unpacked = bytes(lznt1.decompress(data))
+        except Exception as error:
+            raise self._damage(number * size, "LZNT1 data", f"{type(error).__name__}: {error}") from error
+        return unpacked[:size].ljust(size, b"\0")
+
+    def _clusters(self, first: int) -> Runs:
+        """The runs of one compression unit that begins at a cluster of the file."""
+        runs: Runs = []
+        start, left = 0, self._unit
+        for cluster, count in self._runs:
+            skip = first - start
+            if left and skip < count:
+                skip = max(0, skip)
+                take = min(left, count - skip)
+                runs.append((None if cluster is None else cluster + skip, take))
+                left -= take
+                first += take
+            start += count
+        if left:
+            runs.append((None, left))
+        return runs
+
+    def _damage(self, offset: int, expected: str, found: str) -> Unreadable:
+        where = Location(Layer.FILE_SYSTEM, offset, self.partition, self.path)
+        return damaged(where, expected=expected, found=found, spec="NTFS")
 
 
-def _file_name(entry: Any) -> str:
-    """The name in a file name index entry, its length held to the entry's."""
-    key = entry.key
-    if entry.header.Length < 16 + 66 or len(key) < 66 or len(key) < 66 + 2 * key[64]:
-        raise ValueError("an index entry too short for its file name")
-    return str(key[66 : 66 + 2 * key[64]].decode("utf-16-le", "surrogatepass"))
-
-
-def _type_code(name: str) -> Any:
-    from dissect.ntfs.c_ntfs import ATTRIBUTE_TYPE_CODE
-
-    return ATTRIBUTE_TYPE_CODE[name]
+def _rooted(path: str) -> str:
+    return path if path.startswith(("\\", "$")) else "\\" + path

@@ -6,7 +6,7 @@ Sources: UEFI Specification 2.10, chapter 5 (GPT disk layout); for the MBR, the 
 
 import uuid
 import zlib
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from validator.disk.container import Disk, unpack_at
 from validator.evidence import Layer, Location, Unreadable, damaged
@@ -41,8 +41,7 @@ MBR_TYPES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Partition:
+class Partition(NamedTuple):
     """One partition. `offset` and `size` in bytes of the disk."""
 
     number: int
@@ -58,8 +57,7 @@ class Partition:
     name: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class PartitionTable:
+class PartitionTable(NamedTuple):
     """A verified partition table."""
 
     scheme: str

@@ -11,7 +11,7 @@ from array import array
 
 from validator.disk.container import BlockDisk, Container, unpack_at
 from validator.evidence import Layer, Location, Unreadable, damaged
-from validator.source import ByteSource
+from validator.source import ByteSource, Overlay
 
 SECTOR = 512
 FOOTER_SIZE = 512
@@ -45,11 +45,27 @@ def open_vhd(source: ByteSource) -> "FixedVhd | DynamicVhd":
             raise _damage(
                 offset + 48, f"a current size within the {offset} bytes before the footer", str(size)
             )
-        return FixedVhd(source, footer)
+        return FixedVhd(source, footer, _with_one_size(source, footer, (offset,)))
     front = source.read_at(0, FOOTER_SIZE)
     if front != footer:
         raise _damage(0, "a copy of the footer", "something else", "Dynamic Hard Disk Image")
-    return DynamicVhd(source, footer, size)
+    return DynamicVhd(source, footer, size, _with_one_size(source, footer, (0, offset)))
+
+
+def _with_one_size(source: ByteSource, footer: bytes, offsets: tuple[int, ...]) -> ByteSource:
+    """The file with footers whose original size is the current one.
+
+    The original size is informational ("Hard Disk Footer"): a resized disk keeps it. libvhdi takes it
+    for the size of the disk.
+    """
+    if footer[40:48] == footer[48:56]:
+        return source
+    footer = footer[:40] + footer[48:56] + footer[48:64] + bytes(4) + footer[68:]
+    footer = footer[:64] + checksum(footer, 64).to_bytes(4, "big") + footer[68:]
+    view = Overlay(source)
+    for offset in offsets:
+        view.lay(offset, footer)
+    return view
 
 
 def _damage(offset: int, expected: str, found: str, section: str = "Hard Disk Footer") -> Unreadable:
@@ -101,8 +117,9 @@ def _container(source: ByteSource, footer: bytes, subformat: str, block_size: in
 class FixedVhd(BlockDisk):
     """The disk's bytes as they are, then the footer."""
 
-    def __init__(self, source: ByteSource, footer: bytes) -> None:
+    def __init__(self, source: ByteSource, footer: bytes, sound: ByteSource) -> None:
         self._source = source
+        self.sound = sound
         self.container = _container(source, footer, "fixed", None)
 
     def _read_block(self, block: int, within: int, length: int) -> bytes:
@@ -112,8 +129,9 @@ class FixedVhd(BlockDisk):
 class DynamicVhd(BlockDisk):
     """Blocks where the BAT says, each behind a bitmap of the sectors that were ever written."""
 
-    def __init__(self, source: ByteSource, footer: bytes, size: int) -> None:
+    def __init__(self, source: ByteSource, footer: bytes, size: int, sound: ByteSource) -> None:
         self._source = source
+        self.sound = sound
         self._end = source.size - FOOTER_SIZE
         (self._header_at,) = unpack_at(">Q", footer, 16)
         self._table_at, entries, block_size = self._verify_header(size)

@@ -8,11 +8,11 @@ are their only defence and every entry is held to them.
 import sys
 import uuid
 from array import array
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from validator.disk.container import BlockDisk, Container, unpack_at
 from validator.evidence import Layer, Location, Unreadable, damaged
-from validator.source import ByteSource
+from validator.source import ByteSource, Overlay
 
 KIB, MIB = 2**10, 2**20
 HEADER_OFFSETS = (64 * KIB, 128 * KIB)
@@ -77,8 +77,7 @@ def _verify_crc(structure: bytes, offset: int, what: str, section: str) -> None:
         raise _damage(offset + 4, f"the {what}'s checksum {computed:#010x}", f"{stored:#010x}", section)
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(NamedTuple):
     """A named range of the file."""
 
     name: str
@@ -110,7 +109,12 @@ def open_vhdx(source: ByteSource) -> "VhdxDisk":
     creator = source.read_at(8, 512).decode("utf-16-le", "replace").partition("\0")[0]
     log = _read_headers(source)
     regions = _read_region_tables(source, log)
-    return VhdxDisk(source, creator, log, regions[_BAT], _read_metadata(source, regions[_METADATA]))
+    metadata, table = _read_metadata(source, regions[_METADATA])
+    sound: ByteSource = source
+    if table is not None:
+        sound = Overlay(source)
+        sound.lay(metadata.region.offset, table)
+    return VhdxDisk(source, sound, creator, log, regions[_BAT], metadata)
 
 
 def _read_headers(source: ByteSource) -> Span:
@@ -190,8 +194,7 @@ def _read_region_tables(source: ByteSource, log: Span) -> dict[uuid.UUID, Span]:
     return regions
 
 
-@dataclass(frozen=True, slots=True)
-class Metadata:
+class Metadata(NamedTuple):
     """The known metadata items, each within what the specification allows."""
 
     region: Span
@@ -202,7 +205,11 @@ class Metadata:
     logical_sector_size: int
 
 
-def _read_metadata(source: ByteSource, region: Span) -> Metadata:
+def _read_metadata(source: ByteSource, region: Span) -> tuple[Metadata, bytes | None]:
+    """The metadata, and where the table holds more than the known items, a table of these alone.
+
+    The format allows items of the user and optional ones; libvhdi refuses some of them.
+    """
     section = "2.6 Metadata Region"
     table = source.read_at(region.offset, TABLE_SIZE)
     if table[:8] != b"metadata":
@@ -212,6 +219,7 @@ def _read_metadata(source: ByteSource, region: Span) -> Metadata:
         raise _damage(region.offset + 10, f"at most {MAX_TABLE_ENTRIES} items", str(count), section)
     items: dict[uuid.UUID, tuple[int, bytes]] = {}
     spans: list[Span] = []
+    known = b""
     for index in range(count):
         at = 32 + 32 * index
         where = region.offset + at
@@ -232,11 +240,13 @@ def _read_metadata(source: ByteSource, region: Span) -> Metadata:
         if any(span.overlaps(other) for other in spans):
             raise _damage(where, "an item of its own", f"{guid} over another", section)
         spans.append(span)
+        known += table[at : at + 32]
         items[guid] = region.offset + offset, source.read_at(region.offset + offset, length)
     for guid in _ITEM_SIZES:
         if guid not in items:
             raise _damage(region.offset, f"metadata item {guid}", "none", section)
-    return _verify_metadata(region, items)
+    plain = table[:10] + len(items).to_bytes(2, "little") + table[12:32] + known
+    return _verify_metadata(region, items), None if count == len(items) else plain.ljust(TABLE_SIZE, b"\0")
 
 
 def _verify_metadata(region: Span, items: dict[uuid.UUID, tuple[int, bytes]]) -> Metadata:
@@ -274,8 +284,11 @@ def _verify_metadata(region: Span, items: dict[uuid.UUID, tuple[int, bytes]]) ->
 class VhdxDisk(BlockDisk):
     """Payload blocks where the BAT says."""
 
-    def __init__(self, source: ByteSource, creator: str, log: Span, bat: Span, metadata: Metadata) -> None:
+    def __init__(
+        self, source: ByteSource, sound: ByteSource, creator: str, log: Span, bat: Span, metadata: Metadata
+    ) -> None:
         self._source = source
+        self.sound = sound
         self._bat_region = bat
         self._chunk_ratio = 2**23 * metadata.logical_sector_size // metadata.block_size
         self.container = Container(

@@ -1,7 +1,7 @@
 """What lies in a partition, by its first sector."""
 
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from validator.disk.container import Disk
 from validator.disk.partitions import Partition, PartitionTable
@@ -29,8 +29,7 @@ UNSUPPORTED = (VolumeKind.REFS, VolumeKind.DYNAMIC_DISK, VolumeKind.STORAGE_SPAC
 """Windows may lie on these, and they are not read."""
 
 
-@dataclass(frozen=True, slots=True)
-class Volume:
+class Volume(NamedTuple):
     """A partition and what it holds."""
 
     partition: Partition

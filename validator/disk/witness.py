@@ -3,12 +3,11 @@
 One decoder can be wrong without a word; two that were written apart seldom are in the same place.
 """
 
-import hashlib
 from typing import Any
 
-from validator.disk.container import Container, Disk
+from validator.disk.container import Container, MappedDisk
 from validator.evidence import Layer, Location, damaged
-from validator.source import ByteSource, Stream
+from validator.source import Stream
 
 
 class WitnessedDisk:
@@ -17,9 +16,9 @@ class WitnessedDisk:
     Our own block map goes first: it names the offset of whatever is wrong, libvhdi only refuses.
     """
 
-    def __init__(self, disk: Disk, source: ByteSource) -> None:
+    def __init__(self, disk: MappedDisk) -> None:
         self._disk = disk
-        self._stream = _RememberingStream(source)
+        self._stream = _RememberingStream(disk.sound)
         self._witness: Any = None
 
     @property
@@ -83,4 +82,6 @@ class _RememberingStream(Stream):
 
 
 def _digest(data: bytes) -> str:
+    import hashlib
+
     return hashlib.sha256(data).hexdigest()[:16]

@@ -32,7 +32,7 @@ INSTALLATION_FACTS: dict[str, Callable[..., Any]] = {
         setup.pending_setup,
         setup.setup_status,
         setup.sysprep_tag,
-        setup.last_run,
+        setup.sysprep_history,
         setup.first_boot,
         setup.product,
         setup.architecture,

@@ -1,8 +1,9 @@
 """Facts about the disk and what lies on it, from the file up to the installations of Windows."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
-from validator.disk.container import Container, Disk, open_disk
+from validator.disk.container import Container, Disk
+from validator.disk.formats import open_disk
 from validator.disk.ntfs import NtfsVolume
 from validator.disk.partitions import PartitionTable, read_partition_table
 from validator.disk.volumes import UNSUPPORTED, Volume, VolumeKind, read_volumes, window
@@ -13,8 +14,7 @@ SYSTEM_FOLDER = "Windows"
 CONFIG_FOLDER = rf"{SYSTEM_FOLDER}\System32\config"
 
 
-@dataclass(frozen=True, slots=True)
-class Installation:
+class Installation(NamedTuple):
     """One Windows on one volume."""
 
     partition: int
@@ -22,8 +22,7 @@ class Installation:
     """The system folder with backslashes, from the volume's root."""
 
 
-@dataclass(frozen=True, slots=True)
-class FoundInstallation:
+class FoundInstallation(NamedTuple):
     """An installation and the volume to read it from."""
 
     installation: Installation

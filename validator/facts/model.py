@@ -7,10 +7,11 @@ failure, for facts and checks that can say something either way.
 """
 
 import os
+import traceback
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from validator.evidence import Effect, Evidence, Layer, Location, Unreadable
 
@@ -26,8 +27,7 @@ class Attempt(Generic[T_co]):
     unknown: Evidence | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Unknown:
+class Unknown(NamedTuple):
     """A fact that could not be had, in a report."""
 
     why: str
@@ -68,8 +68,6 @@ class Facts:
         except Unreadable as error:
             return Attempt(None, error.evidence)
         except Exception as error:
-            if os.environ.get("IMAGE_VALIDATOR_DEBUG"):
-                raise
             return Attempt(None, own_failure(name, error))
 
     def call(self, function: Callable[..., Any]) -> Any:
@@ -102,10 +100,12 @@ def takes_attempt(annotation: Any) -> bool:
 
 def own_failure(name: str, error: Exception) -> Evidence:
     """Evidence for a failure of this program: never an answer about the image."""
+    if os.environ.get("IMAGE_VALIDATOR_DEBUG"):
+        traceback.print_exception(error)
     return Evidence(
         Location(Layer.TOOL),
         f"image-validator failed ({type(error).__name__}: {error}) while it read “{name}”; "
-        "set IMAGE_VALIDATOR_DEBUG=1 to see where, and report it",
+        "IMAGE_VALIDATOR_DEBUG=1 shows where",
         "an answer",
         effect=Effect.LOST,
     )

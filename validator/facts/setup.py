@@ -4,8 +4,8 @@ Source: Microsoft, Windows Setup States (ImageState), KB 939857 (SetupType, CmdL
 computes ImageState from the values in SYSTEM see docs/checks/evidence-agrees.md.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from validator.disk.ntfs import NtfsVolume
 from validator.evidence import Evidence, Layer, Location, damaged
@@ -13,7 +13,7 @@ from validator.facts.image import CONFIG_FOLDER
 from validator.facts.model import Attempt, Unknown
 from validator.redaction import redact
 from validator.windows.hive import Hive, Value
-from validator.windows.sysprep_log import SysprepRun, find_since, read_last_run
+from validator.windows.sysprep_log import SysprepLog, SysprepRun, find_since, read_log
 from validator.windows.text import Line, decode, ini_value
 
 STATE_KEY = r"Microsoft\Windows\CurrentVersion\Setup\State"
@@ -32,16 +32,14 @@ STARTED = "[IMAGE_STATE_GENERALIZE_RESEAL_TO_OOBE] --> [IMAGE_STATE_UNDEPLOYABLE
 _MAX_STATE_INI = 64 * 2**10
 
 
-@dataclass(frozen=True, slots=True)
-class StateText:
+class StateText(NamedTuple):
     """A copy of the state that is kept outside the registry value."""
 
     text: str
     where: Location
 
 
-@dataclass(frozen=True, slots=True)
-class PendingSetup:
+class PendingSetup(NamedTuple):
     """What Windows does at its next start (SYSTEM\\Setup); None where a value is absent."""
 
     setup_type: Value | None
@@ -51,8 +49,7 @@ class PendingSetup:
     where: Location
 
 
-@dataclass(frozen=True, slots=True)
-class SetupStatus:
+class SetupStatus(NamedTuple):
     """What Windows computes ImageState from (SYSTEM\\Setup\\Status); None where a value is absent."""
 
     generalization_state: Value | None
@@ -62,21 +59,24 @@ class SetupStatus:
     audit_child: Value | None
 
 
-@dataclass(frozen=True, slots=True)
-class LastRun:
-    """The last run in sysprep's log, and where the log lies."""
+class SysprepHistory(NamedTuple):
+    """What sysprep's log says, and where the log lies."""
 
-    run: SysprepRun
+    log: SysprepLog
     path: str
     partition: int
+
+    @property
+    def run(self) -> SysprepRun:
+        """The last run."""
+        return self.log.last_run
 
     def evidence(self, line: Line) -> Evidence:
         """One line of the log."""
         return quote(line, self.path, self.partition)
 
 
-@dataclass(frozen=True, slots=True)
-class FirstBoot:
+class FirstBoot(NamedTuple):
     """Whether the image was started after sysprep: the line that says so, if there is one."""
 
     line: Evidence | None
@@ -84,8 +84,7 @@ class FirstBoot:
     """Whether there was a log to search, and it could be searched far enough."""
 
 
-@dataclass(frozen=True, slots=True)
-class Product:
+class Product(NamedTuple):
     """Which Windows it is. Texts as Windows has them; None where a value is absent."""
 
     name: str | None
@@ -97,8 +96,7 @@ class Product:
     installation_type: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class SetupState:
+class SetupState(NamedTuple):
     """The state of one installation as a report shows it: texts, numbers, None, or Unknown."""
 
     image_state: str | None | Unknown
@@ -189,21 +187,21 @@ def sysprep_tag(file_system: NtfsVolume) -> bool:
     return file_system.open(TAG) is not None
 
 
-def last_run(file_system: NtfsVolume) -> LastRun | None:
-    """The last run in sysprep's log, or None where there is no log or no run in it."""
+def sysprep_history(file_system: NtfsVolume) -> SysprepHistory | None:
+    """What sysprep's log says, or None where there is no log or no run in it."""
     file = file_system.open(SYSPREP_LOG)
-    run = read_last_run(file) if file is not None else None
-    return LastRun(run, file.path, file.partition) if file is not None and run is not None else None
+    log = read_log(file) if file is not None else None
+    return SysprepHistory(log, file.path, file.partition) if file is not None and log is not None else None
 
 
-def first_boot(file_system: NtfsVolume, last_run: LastRun | None) -> FirstBoot:
+def first_boot(file_system: NtfsVolume, sysprep_history: SysprepHistory | None) -> FirstBoot:
     """Whether a Panther log has a start of the generalized image after sysprep's last success."""
-    if last_run is None or last_run.run.ended is None:
+    if sysprep_history is None or sysprep_history.log.last_success is None:
         return FirstBoot(None, searched=False)
     files = [file for path in PANTHER_LOGS if (file := file_system.open(path))]
     searched = bool(files)
     for file in files:
-        line, finished = find_since(file, STARTED, last_run.run.ended)
+        line, finished = find_since(file, STARTED, sysprep_history.log.last_success)
         if line is not None:
             return FirstBoot(quote(line, file.path, file.partition), searched=True)
         searched = searched and finished
@@ -244,7 +242,7 @@ def setup_state(
     pending_setup: Attempt[PendingSetup],
     setup_status: Attempt[SetupStatus],
     sysprep_tag: Attempt[bool],
-    last_run: Attempt[LastRun | None],
+    sysprep_history: Attempt[SysprepHistory | None],
 ) -> SetupState:
     """Everything that was read of the state, for a report."""
     pending, status = pending_setup.value, setup_status.value
@@ -275,7 +273,7 @@ def setup_state(
         shown(setup_status, status.audit_boot if status else None),
         _children(setup_status),
         Unknown(str(sysprep_tag.unknown)) if sysprep_tag.unknown else bool(sysprep_tag.value),
-        _run(last_run),
+        _run(sysprep_history),
     )
 
 
@@ -298,7 +296,7 @@ def _children(attempt: Attempt[SetupStatus]) -> dict[str, int | str | None] | Un
     }
 
 
-def _run(attempt: Attempt[LastRun | None]) -> dict[str, object] | None | Unknown:
+def _run(attempt: Attempt[SysprepHistory | None]) -> dict[str, object] | None | Unknown:
     if attempt.unknown is not None:
         return Unknown(str(attempt.unknown))
     if attempt.value is None:

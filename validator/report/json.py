@@ -1,6 +1,5 @@
 """JSON: the contract for programs. Its JSON Schema is `validator/report/schema.json`."""
 
-import dataclasses
 import json
 from datetime import datetime
 from enum import Enum
@@ -73,7 +72,11 @@ def facts_data(facts: ReportFacts, report: Report) -> dict[str, Any]:
         "installations": _plain(facts.installations),
         "installation": installation,
         "setup_state": _plain(facts.setup_state),
-        "io": _plain(report.io),
+        "io": {
+            "files": report.io.files,
+            "reads": report.io.reads,
+            "bytes_read": report.io.bytes_read,
+        },
     }
 
 
@@ -115,8 +118,8 @@ def _plain(value: Any) -> Any:
         return value.value
     if isinstance(value, datetime):
         return rfc3339(value)
-    if dataclasses.is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if hasattr(value, "_asdict"):
+        return {name: _plain(item) for name, item in value._asdict().items()}
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from validator.disk.container import Container
 from validator.disk.partitions import PartitionTable
@@ -16,8 +17,7 @@ FORMAT_VERSION = 1
 """Of the JSON; grows when a field changes its meaning or goes."""
 
 
-@dataclass(frozen=True, slots=True)
-class LayerState:
+class LayerState(NamedTuple):
     """Whether one layer held."""
 
     kind: str
@@ -26,8 +26,7 @@ class LayerState:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class ReportFacts:
+class ReportFacts(NamedTuple):
     """What is in the image. `Unknown` where it could not be read."""
 
     container: Container | Unknown

@@ -5,8 +5,8 @@ read, and only when it is clean: with unequal sequence numbers or a wrong checks
 lie in the transaction logs, and what stands here may be old.
 """
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
+from typing import NamedTuple
 
 from validator.disk.container import unpack_at
 from validator.disk.ntfs import NtfsFile
@@ -36,8 +36,7 @@ _VALUE_COMPRESSED_NAME = 0x0001
 _SPEC = "regf"
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
+class Value(NamedTuple):
     """A registry value as it is stored."""
 
     key: str
@@ -85,8 +84,7 @@ class Value:
         return Evidence(self.where, f"{shown} ({self.type_name})", time=self.key_time)
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(NamedTuple):
     """A key node that verified."""
 
     path: str

@@ -5,9 +5,9 @@ captures; the codes in brackets are stable, the text is English on localised sys
 """
 
 import re
-from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
+from typing import NamedTuple
 
 from validator.source import ByteSource
 from validator.windows.text import Line, LineReader
@@ -29,8 +29,7 @@ class Ending(str, Enum):
     BROKEN_OFF = "broke off"
 
 
-@dataclass(frozen=True, slots=True)
-class SysprepRun:
+class SysprepRun(NamedTuple):
     """The last run in a log. Times are local time of the machine that was sysprepped."""
 
     started: datetime | None
@@ -49,25 +48,47 @@ class SysprepRun:
         return "GENERALIZE" in self.options
 
 
-def read_last_run(log: ByteSource) -> SysprepRun | None:
-    """The last run of sysprep in setupact.log, or None where none can be made out.
+class SysprepLog(NamedTuple):
+    """What sysprep's log says of all its runs, as far back as it was searched."""
 
-    None also where the search for its first line ended before the log's start.
+    last_run: SysprepRun
+    generalize_run: bool
+    """Whether any run was told to generalize."""
+    last_success: datetime | None
+    """When a run last succeeded, whichever it was."""
+
+
+def read_log(log: ByteSource) -> SysprepLog | None:
+    """What sysprep's log says, or None where no run can be made out.
+
+    The log is read from its end; beyond the last run only for what that run does not answer. Where the
+    search ends before the log's start, what it did not find is taken as absent.
 
     Raises:
         Unreadable: where the log's bytes cannot be read.
     """
     reader = LineReader(log)
-    lines: list[Line] = []
+    lines = iter(reader)
+    last: list[Line] = []
     begun = False
-    for line in reader:
-        lines.append(line)
+    for line in lines:
+        last.append(line)
         if _BEGIN in line.text.lower():
             begun = True
             break
-    if not begun and not (reader.complete and any("SYSPRP" in line.text for line in lines)):
+    if not begun and not (reader.complete and any("SYSPRP" in line.text for line in last)):
         return None
-    return _run([line for line in reversed(lines) if line.text.strip()])
+    run = _run([line for line in reversed(last) if line.text.strip()])
+    generalize = run.generalize
+    success = run.ended if run.ending is Ending.SUCCEEDED else None
+    for line in lines:
+        if generalize and success:
+            break
+        if (match := _OPTION.search(line.text)) and match[1].upper() == "GENERALIZE":
+            generalize = True
+        elif success is None and _TAGGED in line.text:
+            success = line.time
+    return SysprepLog(run, generalize, success)
 
 
 def _run(lines: list[Line]) -> SysprepRun:

@@ -6,12 +6,12 @@ Setup's logs are 8-bit text or UTF-8 with a byte order mark; UTF-16 is accepted 
 import codecs
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from validator.source import ByteSource
 
-CHUNK = 128 * 2**10
+CHUNK = 32 * 2**10
 MAX_SEARCH = 512 * 2**10
 """How far back a log is searched, in bytes; a search that ends there is unfinished."""
 
@@ -21,8 +21,7 @@ _TIMES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """One line of a log."""
 
     text: str

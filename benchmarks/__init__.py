@@ -1,0 +1,1 @@
+"""Measurements of image-validator against its peers; see README.md."""

@@ -1,0 +1,569 @@
+r"""Damage to NTFS on the way to the hive: boot sector, file records, run lists, index nodes.
+
+NTFS has no checksum over data, and the known reader accepts deleted records, stale references and
+runs outside the volume. Each row patches one field of a volume made by mkntfs and wimlib.
+"""
+
+from __future__ import annotations
+
+import random
+import struct
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import mft
+from tests.hostile import (
+    Damage,
+    MiB,
+    Row,
+    content,
+    expect,
+    expect_deployable,
+    expect_refused,
+    flip,
+    harmless,
+    need,
+    open_source,
+    put,
+    refuses,
+    rows,
+    small_disk,
+)
+from tests.images import FixedVhd, build, copy_of, damage, generalized
+from validator.disk.ntfs import NtfsVolume
+from validator.evidence import Layer
+from validator.source import Window
+
+START = MiB
+CONFIG = r"Windows\System32\config"
+SOFTWARE = rf"{CONFIG}\SOFTWARE"
+SYSTEM = rf"{CONFIG}\SYSTEM"
+STATE_INI = r"Windows\Setup\State\State.ini"
+FILE_SYSTEM = Layer.FILE_SYSTEM
+
+SEQUENCE, FLAGS, BASE = 16, 22, 32
+"""Fields of a file record."""
+ATTRIBUTE_FLAGS, LOWEST_VCN, RUNS, ALLOCATED, SIZE, VALID = 12, 16, 32, 40, 48, 56
+"""Fields of a non-resident attribute."""
+SECTOR_SIZE, PER_CLUSTER, SECTORS, MFT_AT, RECORD_SIZE, SIGNATURE = 11, 13, 40, 48, 64, 510
+"""Fields of the boot sector."""
+
+
+@pytest.fixture(scope="session")
+def image() -> Path:
+    """A healthy disk whose folder of hives is large enough for a tree of index nodes."""
+    windows = generalized()
+    for index in range(60):
+        windows = windows.file(rf"{CONFIG}\Journal entry number {index:03}.txt", b"x" * 20 * index)
+    return build(small_disk(windows), FixedVhd())
+
+
+@pytest.fixture
+def files(image: Path) -> Iterator[NtfsVolume]:
+    """The volume as our reader opens it."""
+    with open_source(image) as source:
+        yield volume_in(source)
+
+
+def volume_in(source: object) -> NtfsVolume:
+    """The volume in a fixed VHD."""
+    size = source.size - START - 512  # type: ignore[attr-defined]
+    return NtfsVolume(Window(source, START, size, Layer.VOLUME), 1)  # type: ignore[arg-type]
+
+
+def boot(field: int, layout: str, value: int) -> Damage:
+    """Change a field of the boot sector."""
+    return put(START + field, struct.pack(layout, value))
+
+
+def record(path: str, field: int, layout: str, value: int) -> Damage:
+    """Change a field of a file's record."""
+    return edited(path, lambda data: struct.pack_into(layout, data, field, value))
+
+
+def edited(path: str, change: Callable[[bytearray], object]) -> Damage:
+    """Change a file's record in any way."""
+    return lambda file: mft.Volume(file, START).edit(path, change)
+
+
+def attribute(path: str, field: int, layout: str, value: int, kind: int = mft.DATA) -> Damage:
+    """Change a field of an attribute of a file."""
+    return edited(path, lambda data: struct.pack_into(layout, data, mft.find(data, kind).at + field, value))
+
+
+def runs(path: str, encoded: bytes, kind: int = mft.DATA) -> Damage:
+    """Change the run list of an attribute."""
+
+    def change(data: bytearray) -> None:
+        at = mft.find(data, kind).at
+        at += struct.unpack_from("<H", data, at + RUNS)[0]
+        data[at : at + len(encoded)] = encoded
+
+    return edited(path, change)
+
+
+def torn(path: str, sector: int = 1) -> Damage:
+    """Change the last bytes of a sector of a record, where the update sequence number stands."""
+
+    def change(file: Path) -> None:
+        volume = mft.Volume(file, START)
+        damage.flip(file, volume.offset_of(volume.numbers[path.lower()]) + sector * 512 - 2)
+
+    return change
+
+
+def reparse_point(path: str) -> Damage:
+    """Make a file or folder a junction, by an attribute before the end of its record."""
+
+    def change(data: bytearray) -> None:
+        used = struct.unpack_from("<I", data, 24)[0]
+        end = used - 8
+        body = struct.pack("<IHH", 0xA0000003, 8, 0) + bytes(8)
+        header = struct.pack("<IIBBHHHIHH", 0xC0, 24 + len(body), 0, 0, 24, 0, 99, len(body), 24, 0)
+        new = header + body
+        data[end : end + len(new) + 8] = new + data[end:used]
+        struct.pack_into("<I", data, 24, used + len(new))
+
+    return edited(path, change)
+
+
+def node(entry: Callable[[bytearray, int], object], index: int = 0, path: str = CONFIG) -> Damage:
+    """Change the first entry of an index buffer of a folder."""
+
+    def change(file: Path) -> None:
+        volume = mft.Volume(file, START)
+        at = volume.index_buffers(path)[index]
+        volume.edit_at(at, 4096, lambda data: entry(data, 24 + struct.unpack_from("<I", data, 24)[0]))
+
+    return change
+
+
+def field(offset: int, layout: str, value: int) -> Callable[[bytearray, int], object]:
+    """Set a field of an index entry."""
+    return lambda data, at: struct.pack_into(layout, data, at + offset, value)
+
+
+def every_node(change: Callable[[bytearray, int], object]) -> Damage:
+    """Change the first entry of all index buffers of the folder of hives."""
+
+    def apply(file: Path) -> None:
+        volume = mft.Volume(file, START)
+        for at in volume.index_buffers(CONFIG):
+            if damage.read(file, at, 4) == b"INDX":
+                volume.edit_at(
+                    at, 4096, lambda data: change(data, 24 + struct.unpack_from("<I", data, 24)[0])
+                )
+
+    return apply
+
+
+def child(vcn: int | None) -> Damage:
+    """Let every entry of the root of the folder's index lead to one node."""
+
+    def change(data: bytearray) -> None:
+        root = mft.find(data, mft.INDEX_ROOT)
+        at = root.at + struct.unpack_from("<H", data, root.at + 20)[0] + 16
+        at += struct.unpack_from("<I", data, at)[0]
+        while True:
+            length, _, flags = struct.unpack_from("<HHH", data, at + 8)
+            struct.pack_into("<Q", data, at + length - 8, vcn)
+            if flags & 2:
+                return
+            at += length
+
+    return edited(CONFIG, change)
+
+
+def nodes_of_themselves(file: Path) -> None:
+    """Let every index buffer of the folder of hives name itself as the child of all its entries."""
+    volume = mft.Volume(file, START)
+    for vcn, offset in enumerate(volume.index_buffers(CONFIG)):
+        if damage.read(file, offset, 4) != b"INDX":
+            continue
+
+        def change(data: bytearray, vcn: int = vcn) -> None:
+            (first, total) = struct.unpack_from("<II", data, 24)
+            data[24 + 12] |= 1
+            entry = 24 + first
+            end = struct.pack("<QHHHHQ", 0, 24, 0, 3, 0, vcn)
+            data[entry : entry + 24] = end
+            struct.pack_into("<I", data, 28, first + 24)
+            assert total
+
+        volume.edit_at(offset, 4096, change)
+
+
+def torn_nodes(file: Path) -> None:
+    """Break the last fixup of every index buffer of the folder of hives."""
+    for at in mft.Volume(file, START).index_buffers(CONFIG):
+        if damage.read(file, at, 4) == b"INDX":
+            damage.flip(file, at + 8 * 512 - 1)
+
+
+# --- what is healthy -----------------------------------------------------------------------------
+
+
+def test_it_is_deployable(image: Path, tmp_path: Path) -> None:
+    """Otherwise no row below would prove anything."""
+    expect_deployable(copy_of(image, tmp_path))
+
+
+def test_the_helper_changes_nothing_by_itself(image: Path, tmp_path: Path) -> None:
+    """Undoing and redoing the fixups of every record gives the same bytes."""
+    volume = mft.Volume(copy_of(image, tmp_path), START)
+    assert volume.numbers[SOFTWARE.lower()] > 23
+    for number in volume.numbers.values():
+        data = damage.read(volume.path, volume.offset_of(number), volume.record_size)
+        assert mft.fixed(mft.unfixed(data)) == data
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        SOFTWARE,
+        SYSTEM,
+        STATE_INI,
+        rf"{CONFIG}\Journal entry number 000.txt",
+        rf"{CONFIG}\Journal entry number 007.txt",
+        rf"{CONFIG}\Journal entry number 059.txt",
+        r"Windows\System32\Sysprep\Panther\setupact.log",
+        r"Windows\System32\drivers\ntfs.sys",
+        r"Users\Public\desktop.ini",
+    ],
+)
+def test_files_have_the_content_that_ntfscat_prints(
+    path: str, image: Path, files: NtfsVolume, tmp_path: Path
+) -> None:
+    """Resident, empty and in runs, as the Linux NTFS programs read them."""
+    tool = need("ntfscat")
+    volume = tmp_path / "volume"
+    volume.write_bytes(image.read_bytes()[START:-512])
+    expected = subprocess.run([tool, "-f", volume, path.replace("\\", "/")], capture_output=True, check=True)
+    file = files.open(path)
+    assert file is not None
+    assert content(file) == expected.stdout
+    dice = random.Random(path)
+    for _ in range(20):
+        start = dice.randrange(file.size + 1)
+        length = dice.randrange(file.size - start + 1)
+        assert file.read_at(start, length) == expected.stdout[start : start + length]
+    for offset, length in ((-1, 1), (0, -1), (file.size, 1), (0, file.size + 1), (file.size + 1, 0)):
+        refuses(lambda offset=offset, length=length: file.read_at(offset, length), FILE_SYSTEM)
+
+
+@pytest.mark.parametrize("path", ["nothing", r"Windows\nothing", rf"{CONFIG}\SOFTWAR", rf"{SOFTWARE}\x"])
+def test_what_is_not_there_is_absent(path: str, files: NtfsVolume) -> None:
+    """Absence is a value; a file has no children."""
+    assert files.open(path) is None
+    assert not files.is_folder(path)
+
+
+@pytest.mark.parametrize("path", [SOFTWARE.lower(), SOFTWARE.upper(), SOFTWARE])
+def test_case_does_not_matter(path: str, files: NtfsVolume) -> None:
+    """As Windows looks files up."""
+    file = files.open(path)
+    assert file is not None
+    assert file.read_at(0, 4) == b"regf"
+
+
+# --- boot sector ---------------------------------------------------------------------------------
+
+BOOT_ROWS = (
+    Row("signature", flip(START + SIGNATURE), FILE_SYSTEM, "boot sector", "missing", 0),
+    Row("name", flip(START + 3), FILE_SYSTEM, "config", "none on the partitions"),
+    Row("sector-size-0", boot(SECTOR_SIZE, "<H", 0), FILE_SYSTEM, "clusters", "0 bytes", 11),
+    Row("sector-size-513", boot(SECTOR_SIZE, "<H", 513), FILE_SYSTEM, "clusters", "513", 11),
+    Row("sector-size-8192", boot(SECTOR_SIZE, "<H", 8192), FILE_SYSTEM, "clusters", "8192", 11),
+    Row("clusters-of-0", boot(PER_CLUSTER, "<B", 0), FILE_SYSTEM, "clusters", "", 11),
+    Row("clusters-of-3", boot(PER_CLUSTER, "<B", 3), FILE_SYSTEM, "clusters", "3 sectors", 11),
+    Row("clusters-of-16", boot(PER_CLUSTER, "<B", 16), FILE_SYSTEM),
+    Row("clusters-of-2-GiB", boot(PER_CLUSTER, "<B", 0xEA), FILE_SYSTEM),
+    Row("clusters-of-129", boot(PER_CLUSTER, "<B", 129), FILE_SYSTEM),
+    Row("no-sectors", boot(SECTORS, "<Q", 0), FILE_SYSTEM, "within the volume", "0 sectors", 40),
+    Row("more-than-the-volume", boot(SECTORS, "<Q", 1 << 30), FILE_SYSTEM, "within the volume", "", 40),
+    Row("sectors-all-ones", boot(SECTORS, "<Q", 2**64 - 1), FILE_SYSTEM, "within the volume", "", 40),
+    Row("too-few-sectors", boot(SECTORS, "<Q", 2048), FILE_SYSTEM, "runs within"),
+    Row("mft-nowhere", boot(MFT_AT, "<Q", 0), FILE_SYSTEM, "MFT", "cluster 0", 48),
+    Row("mft-outside", boot(MFT_AT, "<Q", 1 << 40), FILE_SYSTEM, "MFT", "", 48),
+    Row("mft-all-ones", boot(MFT_AT, "<Q", 2**64 - 1), FILE_SYSTEM, "MFT", "", 48),
+    Row("mft-elsewhere", boot(MFT_AT, "<Q", 5), FILE_SYSTEM),
+    Row("record-size-0", boot(RECORD_SIZE, "<b", 0), FILE_SYSTEM, "file record", "", 64),
+    Row("record-size-512", boot(RECORD_SIZE, "<b", -9), FILE_SYSTEM),
+    Row("record-size-64-KiB", boot(RECORD_SIZE, "<b", -16), FILE_SYSTEM, "file record", "", 64),
+    Row("record-size-127-clusters", boot(RECORD_SIZE, "<b", 127), FILE_SYSTEM, "file record", "", 64),
+    harmless("boot-code", flip(START + 0x60)),
+    harmless("serial-number", flip(START + 72)),
+)
+
+
+@rows(*BOOT_ROWS)
+def test_boot_sector(row: Row, image: Path, tmp_path: Path) -> None:
+    """Geometry within the volume, and a master file table where it says."""
+    expect(row, image, tmp_path)
+
+
+# --- file records --------------------------------------------------------------------------------
+
+PARENTS = {"config": CONFIG, "System32": r"Windows\System32", "Windows": "Windows"}
+
+RECORD_ROWS = (
+    *(
+        Row(f"{name}-deleted", record(path, FLAGS, "<H", flags), FILE_SYSTEM, "in use", "deleted")
+        for name, path, flags in (
+            ("hive", SOFTWARE, 0),
+            ("system-hive", SYSTEM, 0),
+            *((name, path, mft.FOLDER) for name, path in {**PARENTS, "root": ""}.items()),
+        )
+    ),
+    *(
+        Row(f"{name}-stale", record(path, SEQUENCE, "<H", 77), FILE_SYSTEM, "sequence number", "77")
+        for name, path in {"hive": SOFTWARE, **PARENTS}.items()
+    ),
+    *(
+        Row(
+            f"{name}-of-another", record(path, BASE, "<Q", 5 | 5 << 48), FILE_SYSTEM, "[Bb]ase (file )?record"
+        )
+        for name, path in {"hive": SOFTWARE, **PARENTS, "root": ""}.items()
+    ),
+    *(
+        Row(f"{name}-torn-{sector}", torn(path, sector), FILE_SYSTEM)
+        for name, path in {"hive": SOFTWARE, "config": CONFIG, "root": ""}.items()
+        for sector in (1, 2)
+    ),
+    *(
+        Row(f"{name}-reparse-point", reparse_point(path), FILE_SYSTEM, "", "reparse point")
+        for name, path in {"hive": SOFTWARE, **PARENTS}.items()
+    ),
+    Row("hive-is-a-folder", record(SOFTWARE, FLAGS, "<H", 3), FILE_SYSTEM, "a file", "a folder"),
+    Row("config-is-a-file", record(CONFIG, FLAGS, "<H", 1), FILE_SYSTEM, "config", "none on the part"),
+    Row("hive-without-signature", record(SOFTWARE, 0, "4s", b"EELF"), FILE_SYSTEM),
+    Row("hive-marked-bad", record(SOFTWARE, 0, "4s", b"BAAD"), FILE_SYSTEM),
+    Row("hive-without-attributes", record(SOFTWARE, 20, "<H", 1016), FILE_SYSTEM),
+    Row("hive-with-attributes-at-0", record(SOFTWARE, 20, "<H", 0), FILE_SYSTEM),
+    Row("hive-with-attributes-outside", record(SOFTWARE, 20, "<H", 0xFFF0), FILE_SYSTEM),
+)
+
+
+@rows(*RECORD_ROWS)
+def test_file_records(row: Row, image: Path, tmp_path: Path) -> None:
+    """In use, no other's extension, referred to by its present number, and whole."""
+    expect(row, image, tmp_path)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 4, 0xFFFF])
+@pytest.mark.parametrize("path", [SOFTWARE, CONFIG])
+def test_fixups_cover_the_whole_record(path: str, count: int, image: Path, tmp_path: Path) -> None:
+    """An update sequence array for fewer sectors leaves some unverified; Windows refuses it."""
+    target = copy_of(image, tmp_path)
+    volume = mft.Volume(target, START)
+    at = volume.offset_of(volume.numbers[path.lower()])
+    put(at + 6, struct.pack("<H", count))(target)
+    expect_refused(target, FILE_SYSTEM)
+
+
+# --- $DATA of the hive ---------------------------------------------------------------------------
+
+DATA_ROWS = (
+    Row("run-outside", runs(SOFTWARE, b"\x21\x03\xff\x7f"), FILE_SYSTEM, "within the volume"),
+    Row("run-across-the-end", runs(SOFTWARE, b"\x22\xff\x7f\x10\x01"), FILE_SYSTEM, "within the volume"),
+    Row("run-negative", runs(SOFTWARE, b"\x21\x03\x00\x80"), FILE_SYSTEM, "within the volume"),
+    Row("run-of-nothing", runs(SOFTWARE, b"\x21\x00"), FILE_SYSTEM),
+    Row("run-too-short", runs(SOFTWARE, b"\x21\x01"), FILE_SYSTEM, "runs for"),
+    Row("no-runs", runs(SOFTWARE, b"\x00"), FILE_SYSTEM),
+    Row("run-of-15-bytes", runs(SOFTWARE, b"\xff"), FILE_SYSTEM),
+    Row("run-into-another-place", runs(SOFTWARE, b"\x21\x03\x05\x00"), Layer.HIVE, "regf"),
+    Row("hole", runs(SOFTWARE, b"\x01\x03\x00"), FILE_SYSTEM, "without holes"),
+    Row("run-list-outside", attribute(SOFTWARE, RUNS, "<H", 0xFFF0), FILE_SYSTEM),
+    Row("not-from-the-beginning", attribute(SOFTWARE, LOWEST_VCN, "<Q", 1), FILE_SYSTEM),
+    Row("longer-than-its-runs", attribute(SOFTWARE, SIZE, "<Q", 10 * MiB), FILE_SYSTEM, "runs for"),
+    Row("length-all-ones", attribute(SOFTWARE, SIZE, "<Q", 2**64 - 1), FILE_SYSTEM),
+    Row("length-0", attribute(SOFTWARE, SIZE, "<Q", 0), None),
+    Row("length-of-half", attribute(SOFTWARE, SIZE, "<Q", 5000), None),
+    Row("longer-than-allocated", attribute(SOFTWARE, ALLOCATED, "<Q", 4096), FILE_SYSTEM, "valid length"),
+    Row("valid-beyond-its-length", attribute(SOFTWARE, VALID, "<Q", 1 << 40), FILE_SYSTEM, "valid length"),
+    Row("valid-negative", attribute(SOFTWARE, VALID, "<q", -1), FILE_SYSTEM, "valid length"),
+    Row("valid-for-the-base-block", attribute(SOFTWARE, VALID, "<Q", 4096), Layer.HIVE),
+    Row("valid-for-nothing", attribute(SOFTWARE, VALID, "<Q", 0), Layer.HIVE),
+    Row("encrypted", attribute(SOFTWARE, ATTRIBUTE_FLAGS, "<H", 0x4000), FILE_SYSTEM, "", "encrypted"),
+    Row("encrypted-sparse", attribute(SOFTWARE, ATTRIBUTE_FLAGS, "<H", 0xC000), FILE_SYSTEM, "", "encrypted"),
+    Row("compressed-in-name-only", attribute(SOFTWARE, ATTRIBUTE_FLAGS, "<H", 1), FILE_SYSTEM),
+    Row("of-another-type", attribute(SOFTWARE, 0, "<I", 0x100), FILE_SYSTEM, "data attribute"),
+    Row("of-length-0", attribute(SOFTWARE, 4, "<I", 0), FILE_SYSTEM),
+    Row("of-length-huge", attribute(SOFTWARE, 4, "<I", 0x7FFFFFF0), None),
+    harmless("sparse-without-holes", attribute(SOFTWARE, ATTRIBUTE_FLAGS, "<H", 0x8000)),
+    Row("system-hive-outside", runs(SYSTEM, b"\x21\x03\xff\x7f"), FILE_SYSTEM, "within the volume"),
+)
+
+
+@rows(*DATA_ROWS)
+def test_data_of_the_hive(row: Row, image: Path, tmp_path: Path) -> None:
+    """Runs that cover it, in the volume, without holes, readable as they stand."""
+    expect(row, image, tmp_path)
+
+
+def test_a_sparse_hole_reads_as_zeros(image: Path, tmp_path: Path) -> None:
+    """Where the attribute says that it is sparse, and nowhere else."""
+    target = copy_of(image, tmp_path)
+    attribute(SOFTWARE, ATTRIBUTE_FLAGS, "<H", 0x8000)(target)
+    runs(SOFTWARE, b"\x01\x03\x00")(target)
+    with open_source(target) as source:
+        file = volume_in(source).open(SOFTWARE)
+        assert file is not None
+        assert content(file) == bytes(file.size)
+    expect_refused(target, Layer.HIVE, "regf")
+
+
+def test_bytes_behind_the_valid_length_read_as_zeros(image: Path, tmp_path: Path) -> None:
+    """As in Windows; what the disk holds there is another file's past."""
+    target = copy_of(image, tmp_path)
+    attribute(SOFTWARE, VALID, "<Q", 5000)(target)
+    with open_source(image) as before, open_source(target) as after:
+        healthy, short = volume_in(before).open(SOFTWARE), volume_in(after).open(SOFTWARE)
+        assert healthy is not None
+        assert short is not None
+        assert content(short) == content(healthy)[:5000] + bytes(healthy.size - 5000)
+        assert short.read_at(4999, 2) == content(healthy)[4999:5000] + b"\0"
+
+
+def test_a_resident_value_stays_in_its_record(image: Path, tmp_path: Path) -> None:
+    """State.ini is small enough to lie in its record; a length beyond it is damage."""
+    target = copy_of(image, tmp_path)
+    edited(STATE_INI, lambda data: struct.pack_into("<I", data, mft.find(data, mft.DATA).at + 16, 5000))(
+        target
+    )
+    with open_source(target) as source:
+        volume = volume_in(source)
+        refuses(lambda: volume.open(STATE_INI), FILE_SYSTEM)
+
+
+# --- master file table ---------------------------------------------------------------------------
+
+
+def master(offset: int, layout: str, value: object) -> Damage:
+    """Change a field of the record of $MFT itself."""
+
+    def change(file: Path) -> None:
+        volume = mft.Volume(file, START)
+        volume.edit_at(volume.offset_of(0), 1024, lambda data: struct.pack_into(layout, data, offset, value))
+
+    return change
+
+
+def master_data(change: Callable[[bytearray, int], object]) -> Damage:
+    """Change the data attribute of $MFT."""
+
+    def apply(file: Path) -> None:
+        volume = mft.Volume(file, START)
+        volume.edit_at(volume.offset_of(0), 1024, lambda data: change(data, mft.find(data, mft.DATA).at))
+
+    return apply
+
+
+def master_runs(encoded: bytes) -> Damage:
+    """Change the run list of $MFT."""
+
+    def change(data: bytearray, at: int) -> None:
+        at += struct.unpack_from("<H", data, at + RUNS)[0]
+        data[at : at + len(encoded)] = encoded
+
+    return master_data(change)
+
+
+MFT_ROWS = (
+    Row("signature", master(0, "4s", b"BAAD"), FILE_SYSTEM),
+    Row("deleted", master(FLAGS, "<H", 0), FILE_SYSTEM, "in use"),
+    Row("extension", master(BASE, "<Q", 9), FILE_SYSTEM, "[Bb]ase (file )?record"),
+    Row("torn", torn("$mft", 1), FILE_SYSTEM),
+    Row("torn-at-its-end", torn("$mft", 2), FILE_SYSTEM),
+    Row("run-outside", master_runs(b"\x21\x2f\xff\x7f"), FILE_SYSTEM, "within the volume"),
+    Row("run-negative", master_runs(b"\x11\x2f\x84"), FILE_SYSTEM, "within the volume"),
+    Row("run-too-short", master_runs(b"\x11\x01"), FILE_SYSTEM),
+    Row("hole", master_runs(b"\x01\x2f\x00"), FILE_SYSTEM),
+    Row("elsewhere", master_runs(b"\x11\x2f\x60"), FILE_SYSTEM),
+    Row(
+        "too-small", master_data(lambda data, at: struct.pack_into("<Q", data, at + SIZE, 16384)), FILE_SYSTEM
+    ),
+    Row("without-data", master_data(lambda data, at: struct.pack_into("<I", data, at, 0x100)), FILE_SYSTEM),
+)
+
+
+@rows(*MFT_ROWS)
+def test_master_file_table(row: Row, image: Path, tmp_path: Path) -> None:
+    """Its own record is held to the same rules; its mirror is not used yet."""
+    expect(row, image, tmp_path)
+
+
+# --- index nodes ---------------------------------------------------------------------------------
+
+INDEX_ROWS = (
+    Row("nodes-of-themselves", nodes_of_themselves, FILE_SYSTEM, "levels|deeper"),
+    Row("child-outside", child(1 << 40), FILE_SYSTEM),
+    Row("child-all-ones", child(2**64 - 1), FILE_SYSTEM),
+    Row("child-behind-the-last", child(5), FILE_SYSTEM),
+    Row("entry-of-length-0", every_node(field(8, "<H", 0)), FILE_SYSTEM),
+    Row("entry-of-length-8", every_node(field(8, "<H", 8)), FILE_SYSTEM),
+    Row("entry-without-name", every_node(field(8, "<H", 24)), FILE_SYSTEM),
+    Row("entry-of-length-huge", every_node(field(8, "<H", 0xFFF8)), FILE_SYSTEM),
+    Row("key-of-length-0", every_node(field(10, "<H", 0)), FILE_SYSTEM),
+    Row("name-longer-than-its-entry", every_node(field(16 + 64, "<B", 255)), FILE_SYSTEM),
+    Row("signature", every_node(lambda data, _: struct.pack_into("4s", data, 0, b"XDNI")), FILE_SYSTEM),
+    Row(
+        "entries-outside", every_node(lambda data, _: struct.pack_into("<I", data, 24, 1 << 20)), FILE_SYSTEM
+    ),
+    Row("nothing-used", every_node(lambda data, _: struct.pack_into("<I", data, 28, 0)), FILE_SYSTEM),
+    Row(
+        "run-outside",
+        runs(CONFIG, b"\x21\x05\xff\x7f", mft.INDEX_ALLOCATION),
+        FILE_SYSTEM,
+    ),
+    Row("node-torn", torn_nodes, FILE_SYSTEM),
+    Row("root-of-another-type", attribute(CONFIG, 0, "<I", 0x40, mft.INDEX_ROOT), FILE_SYSTEM),
+)
+
+
+@rows(*INDEX_ROWS)
+def test_index_of_the_folder_of_hives(row: Row, image: Path, tmp_path: Path) -> None:
+    """A tree of nodes that ends, in buffers that are whole; nothing else says that a file is absent."""
+    began = time.monotonic()
+    expect(row, image, tmp_path)
+    assert time.monotonic() - began < 3
+
+
+def test_a_renamed_entry_is_absence_and_no_answer(image: Path, tmp_path: Path) -> None:
+    """A hive that the index does not name is missing, and an older one is never taken for it."""
+    target = copy_of(image, tmp_path)
+    name = "SOFTWARE".encode("utf-16-le")
+    for at in mft.Volume(target, START).index_buffers(CONFIG):
+        buffer = damage.read(target, at, 4096)
+        if name in buffer:
+            damage.overwrite(target, at + buffer.index(name) + 14, b"F")
+    expect_refused(target, Layer.HIVE, "the SOFTWARE hive", "no such file")
+
+
+def test_random_bytes_in_the_records_on_the_way_are_never_taken(image: Path, tmp_path: Path) -> None:
+    """Whatever is flipped, a file has the bytes that it had, or the reader refuses, or it is absent."""
+    with open_source(image) as source:
+        healthy = content(volume_in(source).open(SOFTWARE))  # type: ignore[arg-type]
+    target = copy_of(image, tmp_path)
+    volume = mft.Volume(target, START)
+    offsets = [volume.offset_of(volume.numbers[path.lower()]) for path in (SOFTWARE, CONFIG, "Windows")]
+    dice = random.Random(7)
+    from validator.evidence import Unreadable
+
+    for _ in range(400):
+        at = dice.choice(offsets) + dice.randrange(400)
+        damage.flip(target, at, mask := 1 << dice.randrange(8))
+        try:
+            with open_source(target) as source:
+                file = volume_in(source).open(SOFTWARE)
+                found = content(file) if file else healthy
+                # A length, a place or a flag may change to another that is possible as well.
+                assert len(found) <= len(healthy) or found.startswith(healthy)
+        except Unreadable:
+            pass
+        finally:
+            damage.flip(target, at, mask)

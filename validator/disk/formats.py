@@ -1,0 +1,125 @@
+"""Containers: recognised by content, opened as a disk whose every read is checked.
+
+The extension chooses no reader. It can only refuse one: content that no format claims is a raw disk
+only under a name that does not say otherwise, and only with a valid partition table.
+"""
+
+import re
+
+from validator.disk.container import Disk, MappedDisk, RawDisk
+from validator.disk.partitions import read_partition_table
+from validator.evidence import Layer, Location, Unreadable, damaged
+from validator.source import ByteSource
+
+FORMATS = ("vhd", "vhdx", "raw")
+"""What `--input-format` takes."""
+
+_CONVERT = "convert it with qemu-img convert -O vhdx"
+_MAGIC = (
+    # offset, bytes, format; other programs' containers are named so that a person knows what to do
+    (0, b"vhdxfile", "vhdx"),
+    (0, b"conectix", "vhd"),
+    (-512, b"conectix", "vhd"),
+    (-511, b"conectix", "vhd"),
+    (0, b"QFI\xfb", f"a QCOW2 image, which is not read yet: {_CONVERT}"),
+    (0, b"KDMV", f"a VMDK extent, which is not read yet: {_CONVERT}"),
+    (0, b"COWD", f"an old VMDK extent, which is not read: {_CONVERT}"),
+    (0, b"# Disk DescriptorFile", f"a VMDK descriptor of a split disk, which is not read: {_CONVERT}"),
+    (0x40, b"\x7f\x10\xda\xbe", f"a VDI image, which is not read yet: {_CONVERT}"),
+    (0, b"MSWIM\0\0\0", "a WIM archive, not a disk"),
+    (0, b"EVF\x09", "an EnCase image, which is not read"),
+    (0, b"PK\x03\x04", "a ZIP archive: unpack it first"),
+    (0, b"\x1f\x8b", "a gzip archive: unpack it first"),
+    (0, b"\xfd7zXZ\0", "an xz archive: unpack it first"),
+    (0, b"\x28\xb5\x2f\xfd", "a Zstandard archive: unpack it first"),
+    (0, b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive: unpack it first"),
+    (0x8001, b"CD001", "an ISO 9660 image, not a disk"),
+)
+_VHD_NAMES = {"vhd": "vhd", "avhd": "vhd", "vhdx": "vhdx", "avhdx": "vhdx"}
+
+
+def recognise(source: ByteSource, name: str) -> str:
+    """The format of an image: `vhd`, `vhdx` or `raw`.
+
+    Args:
+        source: the image file.
+        name: its file name, whose extension may refuse the last resort, raw.
+
+    Raises:
+        Unreadable: where the content is another program's format or no format's.
+    """
+    where = Location(Layer.CONTAINER, 0)
+    expected = "a VHD, VHDX or raw disk image"
+    if source.size == 0:
+        raise damaged(where, expected=expected, found="an empty file")
+    for offset, magic, known in _MAGIC:
+        start = offset if offset >= 0 else source.size + offset
+        if start < 0 or start + len(magic) > source.size:
+            continue
+        if source.read_at(start, len(magic)) == magic:
+            if known in FORMATS:
+                return known
+            raise damaged(where, expected=expected, found=known)
+    claimed = _VHD_NAMES.get(name.rpartition(".")[2].lower())
+    if claimed:
+        raise damaged(
+            where,
+            expected=f"a {claimed.upper()} container, as the name says",
+            found=f"neither its signature nor a copy of it; the file begins with {_quoted(source)}",
+        )
+    return "raw"
+
+
+def _quoted(source: ByteSource) -> str:
+    head = source.read_at(0, min(16, source.size))
+    return f"the text “{head.decode()}”" if head.isascii() and head.decode().isprintable() else head.hex(" ")
+
+
+def open_disk(source: ByteSource, name: str, input_format: str | None = None) -> Disk:
+    """The virtual disk in an image file, its container verified.
+
+    Args:
+        source: the image file.
+        name: its file name.
+        input_format: one of `FORMATS` to overrule what the content says.
+
+    Raises:
+        Unreadable: where the container is unknown, damaged, or needs a recovery that is not done.
+    """
+    try:
+        return _open(source, input_format or recognise(source, name), input_format is not None)
+    except Unreadable as error:
+        if not re.search(r"\.\d{3}$", name):
+            raise
+        found = f"{error.evidence.found}; by its name it is one part of a split image: join the parts first"
+        raise Unreadable(error.evidence._replace(found=found)) from error
+
+
+def _open(source: ByteSource, kind: str, forced: bool) -> Disk:
+    if kind == "raw":
+        disk = RawDisk(source)
+        if not forced:
+            _refuse_without_partition_table(disk)
+        return disk
+    if kind == "vhd":
+        from validator.disk.vhd import open_vhd
+
+        mapped: MappedDisk = open_vhd(source)
+    else:
+        from validator.disk.vhdx import open_vhdx
+
+        mapped = open_vhdx(source)
+    from validator.disk.witness import WitnessedDisk
+
+    return WitnessedDisk(mapped)
+
+
+def _refuse_without_partition_table(disk: Disk) -> None:
+    try:
+        read_partition_table(disk)
+    except Unreadable as error:
+        raise damaged(
+            Location(Layer.CONTAINER, 0),
+            expected="a VHD or VHDX container, or a raw disk with a valid partition table",
+            found=f"neither; read as a raw disk: {error.evidence.found}",
+        ) from error
