@@ -38,8 +38,8 @@ MAX_MODULES_OF_VERSION = 85
 FORBIDDEN = {
     "asyncio", "benchmarks", "concurrent", "ctypes.util", "defusedxml", "dissect.database",
     "dissect.eventlog", "dissect.evidence", "dissect.fat", "dissect.hypervisor", "dissect.target",
-    "dissect.volume", "doctest", "email", "flow", "http", "msgpack", "multiprocessing", "pdb", "pkg_resources",
-    "pydoc", "rich", "setuptools", "socket", "sqlite3", "ssl", "structlog", "tests", "unittest",
+    "dissect.volume", "doctest", "email", "flow", "http", "msgpack", "multiprocessing", "pdb",
+    "pkg_resources", "pydoc", "rich", "setuptools", "socket", "sqlite3", "ssl", "structlog", "tests", "unittest",
     "urllib.request", "xml",
 }  # fmt: skip
 """Modules, with all below them, that judging has no use for: slow to load, or a way to the network."""

@@ -169,10 +169,16 @@ def distrust(judgement: Judgement, evidence: Evidence) -> Judgement:
     return Judgement(Verdict.INDETERMINATE, f"It cannot be told: {evidence}.", findings)
 
 
-def exit_code(judgements: Sequence[Judgement], fail_on: Severity = Severity.ERROR) -> ExitCode:
-    """What a run over these images returns; it depends on nothing else (promise 8)."""
-    if not judgements:
-        return ExitCode.NOTHING_TO_CHECK
+def exit_code(
+    judgements: Sequence[Judgement], fail_on: Severity = Severity.ERROR, *, unmatched: bool = False
+) -> ExitCode:
+    """What a run over these images returns; it depends on nothing else (promise 8).
+
+    Args:
+        judgements: of all images.
+        fail_on: WARNING lets a failed warning fail the run.
+        unmatched: whether something that the user named matched no image.
+    """
     verdicts = {judgement.verdict for judgement in judgements}
     warned = fail_on is Severity.WARNING and any(
         each.status is Status.FAILED and each.severity is Severity.WARNING
@@ -183,4 +189,6 @@ def exit_code(judgements: Sequence[Judgement], fail_on: Severity = Severity.ERRO
         return ExitCode.UNDEPLOYABLE
     if Verdict.INDETERMINATE in verdicts:
         return ExitCode.INDETERMINATE
+    if unmatched or not judgements:
+        return ExitCode.NOTHING_TO_CHECK
     return ExitCode.DEPLOYABLE

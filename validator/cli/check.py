@@ -80,7 +80,7 @@ def command(
     IMAGE is a VHD, VHDX or raw disk image; it is opened for reading only. A path that exists is
     taken literally, anything else that looks like one is expanded as a pattern.
     """
-    paths = options.images(images)
+    paths, unmatched = options.images(images)
     _refuse_to_overwrite(paths, reports)
     from validator.judging import ExitCode, exit_code
     from validator.validation import validate
@@ -92,9 +92,10 @@ def command(
         )
     except FileNotFoundError as error:
         raise click.UsageError(f"no such file: {printable(str(error.filename))}") from error
-    code = exit_code([result.judgement for result in results], Severity(fail_on))
-    if code is ExitCode.NOTHING_TO_CHECK:
-        click.echo("nothing to check: no image matched", err=True)
+    judgements = [result.judgement for result in results]
+    code = exit_code(judgements, Severity(fail_on), unmatched=bool(unmatched))
+    for pattern in unmatched:
+        click.echo(f"nothing to check: no image matches {printable(pattern)}", err=True)
     run = RunReport(__version__, profile, code, results)
     colour = options.colour(no_color)
     options.show(_render(output_format, run, colour, options.width(), quiet, verbose), colour=colour)

@@ -23,7 +23,7 @@ def command(image: str, output_format: str, input_format: str, no_color: bool) -
     from validator.judging import ExitCode
     from validator.validation import validate
 
-    paths = options.images((image,))
+    paths, _ = options.images((image,))
     if len(paths) != 1:
         raise click.UsageError("inspect takes one image")
     try:

@@ -48,8 +48,8 @@ def width() -> int:
     return min(120, shutil.get_terminal_size().columns)
 
 
-def images(names: Sequence[str]) -> list[str]:
-    """The paths that the arguments name, each once, in their order.
+def images(names: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The paths that the arguments name, each once, in their order, and the patterns without a match.
 
     A path that exists is taken literally. What does not exist and looks like a pattern is expanded,
     for shells that do not.
@@ -59,19 +59,20 @@ def images(names: Sequence[str]) -> list[str]:
     """
     found: dict[str, None] = {}
     missing = []
+    unmatched = []
     for name in names:
         if _exists(name):
             found[name] = None
         elif glob.has_magic(name):
             matches = sorted(glob.glob(name, recursive=True))
             if not matches:
-                click.echo(f"no image matches {printable(name)}", err=True)
+                unmatched.append(name)
             found.update(dict.fromkeys(matches))
         else:
             missing.append(name)
     if missing:
         raise click.UsageError("\n".join(f"no such file: {printable(name)}" for name in missing))
-    return list(found)
+    return list(found), unmatched
 
 
 def _exists(name: str) -> bool:

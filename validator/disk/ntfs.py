@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from validator.disk.container import unpack_at
+from validator.disk.upcase import upcase
 from validator.evidence import Layer, Location, Unreadable, damaged
 from validator.source import ByteSource, beyond_end
 
@@ -24,8 +25,6 @@ _MFT, _ROOT = 0, 5
 _STRIDE = 512
 MAX_INDEX_DEPTH = 32
 MAX_ATTRIBUTE_LIST = 256 * 2**10
-_UPPER = {code: code - 32 for code in range(ord("a"), ord("z") + 1)}
-"""Only ASCII names are looked for, and no other letter's upper case is in ASCII in $UpCase."""
 
 Runs = list[tuple[int | None, int]]
 """Pairs of first cluster (None for a hole) and count."""
@@ -299,7 +298,7 @@ class NtfsVolume:
         (block_size,) = unpack_at("<I", root, 8)
         if block_size not in (512, 1024, 2048, 4096, 8192, 16384, 32768, 65536):
             raise self._damage(path, "index nodes of 512 bytes to 64 KiB", str(block_size))
-        wanted = name.translate(_UPPER)
+        wanted = upcase(name)
         node: int | None = None
         for _ in range(MAX_INDEX_DEPTH):
             data, start = (root, 16) if node is None else self._index_node(folder, node, block_size, path)
@@ -307,7 +306,7 @@ class NtfsVolume:
             for entry in self._index_entries(data, start, path):
                 reference, flags = unpack_at("<Q4xH", entry)
                 if not flags & _LAST_ENTRY:
-                    found = self._entry_name(entry, path).translate(_UPPER)
+                    found = upcase(self._entry_name(entry, path))
                     if found == wanted:
                         return reference
                     if found < wanted:

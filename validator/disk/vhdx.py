@@ -11,6 +11,7 @@ from array import array
 from typing import NamedTuple
 
 from validator.disk.container import BlockDisk, Container, unpack_at
+from validator.disk.crc32c import crc32c
 from validator.evidence import Layer, Location, Unreadable, damaged
 from validator.source import ByteSource, Overlay
 
@@ -42,27 +43,6 @@ _ITEM_SIZES = {
 _NOT_PRESENT, _UNDEFINED, _ZERO, _UNMAPPED, _FULLY_PRESENT = 0, 1, 2, 3, 6
 _ZERO_STATES = (_NOT_PRESENT, _ZERO)
 _UNCERTAIN_STATES = {_UNDEFINED: "undefined", _UNMAPPED: "unmapped"}
-
-
-def _crc32c_table() -> tuple[int, ...]:
-    table = []
-    for value in range(256):
-        for _ in range(8):
-            value = value >> 1 ^ (0x82F63B78 if value & 1 else 0)
-        table.append(value)
-    return tuple(table)
-
-
-_CRC32C = _crc32c_table()
-
-
-def crc32c(data: bytes) -> int:
-    """CRC-32C (Castagnoli), reflected, as RFC 3720 appendix B.4 has it."""
-    crc, table = 0xFFFFFFFF, _CRC32C
-    # Structures are mostly zero at their end; the loop over them is what costs.
-    for byte in data:
-        crc = table[(crc ^ byte) & 0xFF] ^ crc >> 8
-    return crc ^ 0xFFFFFFFF
 
 
 def _damage(offset: int, expected: str, found: str, section: str) -> Unreadable:

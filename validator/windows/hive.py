@@ -10,7 +10,9 @@ from typing import NamedTuple
 
 from validator.disk.container import unpack_at
 from validator.disk.ntfs import NtfsFile
+from validator.disk.upcase import upcase
 from validator.evidence import Evidence, Layer, Location, Unreadable, damaged
+from validator.windows.witness import RegfWitness
 
 PAGE = 4096
 BASE_BLOCK = 4096
@@ -128,6 +130,8 @@ class Hive:
         self._file = file
         self._pages: dict[int, bytes] = {}
         self._bins: dict[int, tuple[int, int]] = {}
+        self._keys: dict[str, Key | None] = {}
+        self._witness = RegfWitness(file)
         if file.size < BASE_BLOCK:
             found = "an empty file" if not file.size else f"a file of {file.size} bytes"
             raise self._damage(0, "a base block of 4096 bytes", found)
@@ -238,13 +242,11 @@ class Hive:
 
     def key(self, path: str) -> Key | None:
         """The key at a path below the root, or None where it is verified not to be there."""
-        key = self.root
-        for part in path.split("\\"):
-            found = self._subkey(key, part)
-            if found is None:
-                return None
-            key = found
-        return key
+        if path not in self._keys:
+            parent, _, name = path.rpartition("\\")
+            above = self.key(parent) if parent else self.root
+            self._keys[path] = None if above is None else self._subkey(above, name)
+        return self._keys[path]
 
     def _subkey(self, key: Key, name: str) -> Key | None:
         """One sub-key by name.
@@ -260,7 +262,8 @@ class Hive:
             raise self._damage(
                 BASE_BLOCK + key.cell, f"{key.subkeys} sub-keys", f"a list of {len(entries)}", key.path
             )
-        hinted = [cell for cell, hint in entries if hint is None or hint in _hints(name)]
+        hints = _hints(name)
+        hinted = [cell for cell, hint in entries if hint is None or hint in hints]
         found = self._named(hinted, key, name, path)
         if not found and len(hinted) != len(entries):
             found = self._named([cell for cell, _ in entries], key, name, path)
@@ -274,7 +277,7 @@ class Hive:
 
     def _named(self, cells: list[int], key: Key, name: str, path: str) -> list[Key]:
         keys = (self._key(cell, path, key.cell) for cell in cells)
-        return [each for each in keys if each.name.upper() == name.upper()]
+        return [each for each in keys if upcase(each.name) == upcase(name)]
 
     def _subkey_list(self, offset: int, path: str, depth: int) -> list[tuple[int, int | bytes | None]]:
         """Cells of the sub-keys with the hint that the list gives for each: hash, letters or None."""
@@ -306,19 +309,30 @@ class Hive:
     # -- values --------------------------------------------------------------------------------
 
     def value(self, path: str, name: str) -> Value | None:
-        """A value of the key at a path, or None where key or value is verified not to be there."""
+        """A value of the key at a path, or None where key or value is verified not to be there.
+
+        Read by two readers, which must agree.
+        """
         key = self.key(path) if path else self.root
-        if key is None or not key.values:
+        if key is None:
             return None
-        data = self._cell(key.value_list, path, 4 * key.values)
-        found = [
-            value
-            for cell in unpack_at(f"<{key.values}I", data)
-            if (value := self._value(cell, key, name)) is not None
-        ]
+        found = self._find_value(key, name)
+        stored = None if found is None else (found.type, found.data)
+        if other := self._witness.agrees(key.cell, path, name, stored):
+            expected = f"the same {name} from two readers"
+            ours = "no such value" if stored is None else f"type {stored[0]}, {stored[1][:64].hex(' ')}"
+            raise self._damage(BASE_BLOCK + key.cell, expected, f"{ours}; by dissect.regf {other}", path)
+        return found
+
+    def _find_value(self, key: Key, name: str) -> Value | None:
+        if not key.values:
+            return None
+        data = self._cell(key.value_list, key.path, 4 * key.values)
+        cells = unpack_at(f"<{key.values}I", data)
+        found = [value for cell in cells if (value := self._value(cell, key, name)) is not None]
         if len(found) > 1:
             raise self._damage(
-                BASE_BLOCK + key.value_list, f"one value {name}", f"{len(found)} of them", path
+                BASE_BLOCK + key.value_list, f"one value {name}", f"{len(found)} of them", key.path
             )
         return found[0] if found else None
 
@@ -333,7 +347,7 @@ class Hive:
                 BASE_BLOCK + offset, "a name inside its cell", f"{name_length} bytes", key.path
             )
         name = _name(data[20 : 20 + name_length], bool(flags & _VALUE_COMPRESSED_NAME))
-        if name.upper() != wanted.upper():
+        if upcase(name) != upcase(wanted):
             return None
         if length & 0x80000000:
             length &= 0x7FFFFFFF
@@ -360,7 +374,7 @@ def _name(data: bytes, compressed: bool) -> str:
 def _hints(name: str) -> tuple[int | bytes, ...]:
     """What a list may give for a name: the hash of an `lh` list, the first letters of an `lf` list."""
     hashed = 0
-    for unit in name.upper():
+    for unit in upcase(name):
         hashed = (hashed * 37 + ord(unit)) & 0xFFFFFFFF
     letters = name[:4].encode("latin-1", "replace").ljust(4, b"\0")
     return hashed, letters, letters.upper(), letters.lower(), letters.title()
