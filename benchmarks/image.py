@@ -62,7 +62,7 @@ LARGE = Shape(
     disk_size=127 * GiB, block_size=None, folders=9_000, programs=9_000, classes=90_000, vendors=380,
     versions=150, devices=30_000, log_lines=1_500,
 )  # fmt: skip
-"""127 GiB, 45,000 files in 18,000 folders, hives of 33 and 10 MB."""
+"""127 GiB, 45,000 files in 18,000 folders, hives of 36 and 11 MB."""
 
 
 def describe(shape: Shape) -> Disk:

@@ -17,7 +17,7 @@ from tests.images import Disk, MissingTool, Windows, build, copy_of
 from tests.images.containers import Container
 
 CORPUS_VARIABLE = "IMAGE_VALIDATOR_TEST_DATA"
-"""Names the folder with hives, logs and containers that were made by others (see its INDEX.md)."""
+"""Names a folder whose `corpus` holds hives, logs and containers made by others (see its INDEX.md)."""
 
 
 @pytest.fixture
@@ -74,4 +74,4 @@ def corpus() -> Corpus:
     folder = os.environ.get(CORPUS_VARIABLE)
     if not folder:
         pytest.skip(f"{CORPUS_VARIABLE} does not name a folder with the corpus")
-    return Corpus(Path(folder))
+    return Corpus(Path(folder) / "corpus")

@@ -125,8 +125,11 @@ class Volume:
         return self.at(runs, 0)
 
     def index_buffers(self, path: str) -> list[int]:
-        """Where in the image the index buffers of a folder lie."""
-        runs = self.runs(self.record(self.numbers[path.lower()]), INDEX_ALLOCATION)
+        """Where in the image the index buffers of a folder lie; none where its root holds all."""
+        record = self.record(self.numbers[path.lower()])
+        if all(each.type != INDEX_ALLOCATION for each in attributes(record)):
+            return []
+        runs = self.runs(record, INDEX_ALLOCATION)
         return [
             self.start + (cluster + index) * self.cluster_size
             for cluster, count in runs
@@ -166,3 +169,68 @@ def fixed(structure: bytearray) -> bytes:
         result[at + 2 * index : at + 2 * index + 2] = result[index * SECTOR - 2 : index * SECTOR]
         result[index * SECTOR - 2 : index * SECTOR] = result[at : at + 2]
     return bytes(result)
+
+
+# --- building attributes -------------------------------------------------------------------------
+
+
+def with_attributes(record: bytearray, parts: list[bytes]) -> None:
+    """Give a record these attributes, in this order, and nothing behind them."""
+    (first,) = struct.unpack_from("<H", record, 20)
+    body = b"".join(parts) + struct.pack("<II", 0xFFFFFFFF, 0)
+    assert first + len(body) <= len(record) - 2
+    record[first:] = body.ljust(len(record) - first, b"\0")
+    struct.pack_into("<I", record, 24, first + len(body))
+
+
+def resident(kind: int, value: bytes, number: int) -> bytes:
+    """A resident attribute without a name."""
+    size = -(-(24 + len(value)) // 8) * 8
+    header = struct.pack("<IIBBHHHIHH", kind, size, 0, 0, 24, 0, number, len(value), 24, 0)
+    return (header + value).ljust(size, b"\0")
+
+
+def in_runs(
+    kind: int,
+    runs: list[tuple[int | None, int]],
+    size: int,
+    *,
+    lowest: int = 0,
+    number: int = 0,
+    cluster_size: int = 4096,
+    compressed: bool = False,
+) -> bytes:
+    """A non-resident attribute without a name; a run without a cluster is a hole."""
+    pairs, last = b"", 0
+    for cluster, count in runs:
+        length = count.to_bytes(2, "little")
+        if cluster is None:
+            pairs += b"\x02" + length
+        else:
+            pairs += b"\x32" + length + (cluster - last).to_bytes(3, "little", signed=True)
+            last = cluster
+    clusters = sum(count for _, count in runs)
+    stored = sum(count for cluster, count in runs if cluster is not None)
+    # The first part speaks for the whole stream, the others say nothing.
+    allocated = -(-max(size, clusters * cluster_size) // cluster_size) * cluster_size
+    sizes = (0, 0, 0) if lowest else (allocated, size, size)
+    start = 72 if compressed else 64
+    length = -(-(start + len(pairs) + 1) // 8) * 8
+    header = struct.pack(
+        "<IIBBHHHQQHB5xQQQ", kind, length, 1, 0, 64, compressed, number, lowest, lowest + clusters - 1,
+        start, 4 if compressed else 0, *sizes,
+    )  # fmt: skip
+    if compressed:
+        header += struct.pack("<Q", stored * cluster_size)
+    return (header + pairs).ljust(length, b"\0")
+
+
+def list_entry(kind: int, lowest: int, reference: int, number: int = 0) -> bytes:
+    """An entry of an attribute list, for an attribute without a name."""
+    return struct.pack("<IHBBQQH6x", kind, 32, 0, 26, lowest, reference, number)
+
+
+def repeated(byte: int, count: int) -> bytes:
+    """One LZNT1 chunk that unpacks to the same byte, up to 4096 times: a literal, and a copy of it."""
+    tokens = struct.pack("<BBH", 0b10, byte, count - 1 - 3)
+    return struct.pack("<H", 0xB000 | len(tokens) + 2 - 3) + tokens

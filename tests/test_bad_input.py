@@ -11,8 +11,8 @@ import gzip
 import io
 import lzma
 import os
+import random
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -46,7 +46,9 @@ def fails(command: Command, path: object, word: str = "", *options: str) -> None
     judged = command.judge(path, *options)
     assert judged.answer == ("indeterminate", UNTOLD)
     assert word in judged["summary"], judged["summary"]
-    assert {finding["status"] for finding in judged["findings"]} == {"unknown"}
+    statuses = {(finding["severity"], finding["status"]) for finding in judged["findings"]}
+    assert {status for severity, status in statuses if severity == "error"} == {"unknown"}
+    assert {status for _, status in statuses} <= {"unknown", "not applicable"}
 
 
 # --- no image ------------------------------------------------------------------------------------
@@ -92,7 +94,6 @@ def test_every_missing_file_is_named(command: Command, tmp_path: Path) -> None:
     [
         ("folder", "a folder"),
         ("fifo", "a FIFO"),
-        ("socket", "a socket"),
         ("/dev/null", "a character device"),
         ("/dev/zero", "a character device"),
         ("link to a folder", "a folder"),
@@ -101,20 +102,15 @@ def test_every_missing_file_is_named(command: Command, tmp_path: Path) -> None:
 def test_what_is_no_regular_file(command: Command, tmp_path: Path, kind: str, word: str) -> None:
     """A folder, a pipe, a device: 3 at once, never a wait and never a read without end."""
     path = tmp_path / "disk.vhdx"
-    with contextlib.ExitStack() as stack:
-        if kind == "folder":
-            path.mkdir()
-        elif kind == "fifo":
-            os.mkfifo(path)
-        elif kind == "socket":
-            server = stack.enter_context(socket.socket(socket.AF_UNIX))
-            stack.enter_context(contextlib.chdir(tmp_path)) if sys.version_info >= (3, 11) else None
-            server.bind("disk.vhdx" if sys.version_info >= (3, 11) else str(path))
-        elif kind == "link to a folder":
-            path.symlink_to(tmp_path)
-        else:
-            path = Path(kind)
-        outcome = command.process("check", path)
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "link to a folder":
+        path.symlink_to(tmp_path)
+    else:
+        path = Path(kind)
+    outcome = command.process("check", path)
     assert outcome.code == UNTOLD
     assert word in outcome.stdout
 
@@ -129,11 +125,12 @@ def test_a_link_to_an_image_is_the_image(command: Command, image: Image, tmp_pat
 
 
 @posix
-def test_a_file_that_may_not_be_read(command: Command) -> None:
+def test_a_file_that_may_not_be_read(command: Command, image: Image) -> None:
     """Without the permission: 3, and the system's reason."""
-    assert command("check", build(generalized()), watched=False).code == 0  # all modules are loaded
+    good = image(generalized())
+    assert command("check", good).code == 0  # all modules are loaded
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(shutil.copy(build(generalized()), folder))
+        path = Path(shutil.copy(good, folder))
         Path(folder).chmod(0o755)
         path.chmod(0)
         with as_nobody():
@@ -148,8 +145,10 @@ def as_nobody() -> Iterator[None]:
     user = os.geteuid()
     if user == 0:
         os.seteuid(65534)
-    yield
-    os.seteuid(user)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
 
 
 # --- no disk -------------------------------------------------------------------------------------
@@ -160,7 +159,7 @@ TEXT = b"This is not the image that you are looking for.\n"
 @pytest.mark.parametrize("extension", ["vhd", "vhdx", "avhdx", "img", "raw", ""])
 @pytest.mark.parametrize(
     "content",
-    [b"", b"\0", TEXT, TEXT * 9999, bytes(2**20), os.urandom(4096)],
+    [b"", b"\0", TEXT, TEXT * 9999, bytes(2**20), random.Random(1).randbytes(4096)],
     ids=["empty", "a NUL", "text", "long text", "zeros", "noise"],
 )
 def test_what_is_no_disk(command: Command, tmp_path: Path, content: bytes, extension: str) -> None:
@@ -216,15 +215,17 @@ def test_the_first_part_of_a_split_image(command: Command, image: Image, contain
 
 # --- half an image -------------------------------------------------------------------------------
 
-CONTAINERS = ["vhd-fixed", "vhd-dynamic", "vhdx-fixed", "vhdx-dynamic"]
+SHORTEST_LOSS = {"vhd-fixed": 2, "vhd-dynamic": 513, "vhdx-fixed": 1, "vhdx-dynamic": 1}
+"""How much must be gone before something is lost: programs before 2004 wrote footers of 511 bytes, and
+a dynamic VHD has a copy of its footer."""
 
 
-@pytest.mark.parametrize("container", CONTAINERS)
-def test_a_cut_image_is_never_judged(command: Command, image: Image, container: str) -> None:
+@pytest.mark.parametrize(("container", "loss"), SHORTEST_LOSS.items())
+def test_a_cut_image_is_never_judged(command: Command, image: Image, container: str, loss: int) -> None:
     """A copy that broke off, at twenty places and at the very end."""
     path = image(generalized(), container)
     size = path.stat().st_size
-    for length in (size - 1, size - 512, *(size * twentieth // 20 for twentieth in range(19, -1, -1))):
+    for length in (size - loss, *(size * twentieth // 20 for twentieth in range(19, -1, -1))):
         damage.truncate(path, length)
         judged = command.judge(path)
         assert judged.answer == ("indeterminate", UNTOLD), f"cut to {length} of {size} bytes"
@@ -353,7 +354,7 @@ def test_a_pattern_without_a_match(command: Command, tmp_path: Path) -> None:
 # --- meanwhile -----------------------------------------------------------------------------------
 
 
-def at_read(monkeypatch: pytest.MonkeyPatch, number: int, happens: Callable[[], None]) -> None:
+def at_read(monkeypatch: pytest.MonkeyPatch, number: int, happens: Callable[[], object]) -> None:
     """Let something happen before the read of this number."""
     read_at: ReadAt = FileSource.read_at
     done = 0
@@ -379,7 +380,7 @@ def grow(path: Path) -> None:
 def replace(path: Path) -> None:
     """Put another file of the same size and time under its name."""
     status = path.stat()
-    other = shutil.copy(path, path.with_name("other"))
+    other = Path(shutil.copy(path, path.with_name("other")))
     os.utime(other, ns=(status.st_atime_ns, status.st_mtime_ns))
     other.replace(path)
 
@@ -394,7 +395,7 @@ CHANGES: dict[str, Callable[[Path], object]] = {
 
 
 @posix
-@pytest.mark.parametrize("number", [1, 40])
+@pytest.mark.parametrize("number", [1, 15])
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 @pytest.mark.parametrize("make", [generalized, installed])
 def test_a_file_that_changes_is_not_judged(

@@ -7,14 +7,12 @@ absent says nothing. Every row changes one thing in an image that is healthy oth
 
 from __future__ import annotations
 
-import io
 import struct
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from dissect.ntfs import NTFS
 
 from tests.command import Command, Judged
 from tests.conftest import Corpus
@@ -49,7 +47,9 @@ from tests.images import (
     with_state,
     with_sysprep_run,
 )
+from tests.images.hive import Absent, Data
 from tests.images.times import INSTALLED, SHUT_DOWN, SYSPREPPED
+from tests.mft import Volume
 
 Image = Callable[..., Path]
 Change = Callable[[Windows], Windows]
@@ -64,32 +64,32 @@ FOREIGN = "cmd.exe /c start /wait tool.cmd"
 # --- the words in which rows are written ---------------------------------------------------------
 
 
-def setup(**values: object) -> Change:
+def setup(**values: Data) -> Change:
     """Set values of SYSTEM\\Setup."""
     return lambda windows: windows.system(SETUP_KEY, values)
 
 
-def state(**values: object) -> Change:
+def state(**values: Data) -> Change:
     """Set values of SysprepStatus."""
     return lambda windows: windows.system(SYSPREP_STATUS_KEY, values)
 
 
-def setup_child(number: object) -> Change:
+def setup_child(number: Data) -> Change:
     """Set the completion state of setup.exe."""
     return lambda windows: windows.system(CHILDREN_KEY, {"setup.exe": number})
 
 
-def ini(content: object) -> Change:
+def ini(content: bytes | Absent) -> Change:
     """Replace State.ini."""
     return lambda windows: windows.file(STATE_INI, content)
 
 
-def servicing(stored: object) -> Change:
+def servicing(stored: Data) -> Change:
     """Replace the copy in ImageServicingData."""
     return lambda windows: windows.software(SERVICING_KEY, ImageState=stored)
 
 
-def tag(content: object) -> Change:
+def tag(content: bytes | Absent) -> Change:
     """Put or remove the tag."""
     return lambda windows: windows.file(TAG, content)
 
@@ -99,7 +99,7 @@ def runs(*described: Run) -> Change:
     return lambda windows: with_sysprep_run(windows, *described)
 
 
-def log(content: object) -> Change:
+def log(content: bytes | Absent) -> Change:
     """Replace sysprep's log."""
     return lambda windows: windows.file(SYSPREP_LOG, content)
 
@@ -487,15 +487,11 @@ def test_logs_of_others(command: Command, image: Image, corpus: Corpus, name: st
 
 
 def hide(path: Path, *files: str) -> None:
-    """Damage the file records of these files in the last volume of an image that is a raw disk."""
-    disk = path.read_bytes()
-    (start,) = struct.unpack_from("<I", disk, 446 + 16 + 8)  # the second entry of the MBR
-    volume = NTFS(io.BytesIO(disk[start * 512 :]))
+    """Damage the file records of these files in the second volume of an image that is a raw disk."""
+    (start,) = struct.unpack("<I", damage.read(path, 446 + 16 + 8, 4))  # the MBR's second entry
+    volume = Volume(path, start * 512)
     for file in files:
-        number = volume.mft.get(file.replace("\\", "/")).segment
-        for record in damage.locate_all(path, b"FILE"):
-            if record % 1024 == 0 and struct.unpack_from("<I", disk, record + 44)[0] == number:
-                damage.flip(path, record + 510, 0xFF)
+        damage.flip(path, volume.offset_of(volume.numbers[file.lower()]) + 510, 0xFF)
 
 
 def judged_without(command: Command, path: Path, *files: str) -> Judged:

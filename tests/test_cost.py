@@ -26,9 +26,9 @@ BIG = replace(SMALL, folders=600, programs=1_500, classes=8_000, vendors=400, ve
 LONG_LOGS = replace(SMALL, log_lines=6_000)
 """Logs of 700 KB: longer than they are searched."""
 
-MAX_READS = 150
-MAX_BYTES = 800 * 1024
-MAX_GROWTH = 40, 128 * 1024
+MAX_READS = 60
+MAX_BYTES = 512 * 1024
+MAX_GROWTH = 15, 64 * 1024
 """Reads and bytes that the big twin may cost more: a node more in a folder, a few pages of a hive."""
 
 MAX_MODULES = 220
@@ -39,8 +39,8 @@ FORBIDDEN = {
     "asyncio", "benchmarks", "concurrent", "ctypes.util", "defusedxml", "dissect.database",
     "dissect.eventlog", "dissect.evidence", "dissect.fat", "dissect.hypervisor", "dissect.target",
     "dissect.volume", "doctest", "email", "flow", "http", "msgpack", "multiprocessing", "pdb",
-    "pkg_resources", "pydoc", "rich", "setuptools", "socket", "sqlite3", "ssl", "structlog", "tests", "unittest",
-    "urllib.request", "xml",
+    "pkg_resources", "pydoc", "rich", "setuptools", "socket", "sqlite3", "ssl", "structlog", "tests",
+    "unittest", "urllib.request", "xml",
 }  # fmt: skip
 """Modules, with all below them, that judging has no use for: slow to load, or a way to the network."""
 ENGINES = {"dissect", "pyvhdi", "validator.validation"}
@@ -121,7 +121,6 @@ def test_cost_does_not_grow_with_files_and_hives(small: Path, big: Path) -> None
     assert all(more <= limit for more, limit in zip(growth, MAX_GROWTH)), growth
 
 
-@pytest.mark.xfail(reason="the witness reads from the file again what was just read", strict=True)
 def test_long_logs_stay_below_one_mebibyte() -> None:
     assert cost(path_of(LONG_LOGS)).bytes_read < MiB
 
@@ -138,7 +137,8 @@ def test_modules_of_a_judgement(small: Path) -> None:
 
 @pytest.mark.parametrize("arguments", [("--version",), ("--help",), ("check", "--help"), ("checks",)])
 def test_no_engine_is_loaded_without_an_image(arguments: tuple[str, ...]) -> None:
-    assert among(modules(*arguments), FORBIDDEN | ENGINES) == []
+    shown = {"rich"} if arguments == ("checks",) else set()
+    assert among(modules(*arguments), (FORBIDDEN | ENGINES) - shown) == []
 
 
 def test_modules_of_version() -> None:

@@ -31,6 +31,8 @@ from tests.images import (
     undeployable,
     with_state,
 )
+from tests.images.hive import Absent, Data
+from tests.images.volumes import Volume
 from validator.source import FileSource
 
 Image = Callable[..., Path]
@@ -40,7 +42,7 @@ LOCKED = ("undeployable", 1)
 UNTOLD = ("indeterminate", 3)
 
 
-def gpt(*volumes: object) -> Disk:
+def gpt(*volumes: Volume) -> Disk:
     """A disk for UEFI with these volumes behind the usual two."""
     return Disk((Esp(), Msr(), *volumes))
 
@@ -203,7 +205,7 @@ def test_an_encrypted_volume_beside_one_that_cannot_be_read_is_doubt(
     [("AMD64", "passed"), ("ARM64", "passed"), ("x86", "failed"), (ABSENT, "not applicable")],
     ids=str,
 )
-def test_a_32_bit_windows_is_a_notice(command: Command, image: Image, stored: object, status: str) -> None:
+def test_a_32_bit_windows_is_a_notice(command: Command, image: Image, stored: Data, status: str) -> None:
     """Azure runs none, other platforms may: worth a word, no warning, no failure."""
     windows = generalized().system(ENVIRONMENT_KEY, PROCESSOR_ARCHITECTURE=stored)
     judged = command.judge(image(windows), "--fail-on", "warning")
@@ -226,7 +228,9 @@ SOFTWARE_HIVES = {"absent": ABSENT, "empty": b"", "zeros": bytes(2**16), "garbag
 
 @pytest.mark.parametrize("content", SOFTWARE_HIVES.values(), ids=SOFTWARE_HIVES)
 @pytest.mark.parametrize("copy", ["RegBack\\SOFTWARE", "SOFTWARE.OLD", "SOFTWARE.LOG1"])
-def test_no_copy_stands_in_for_the_hive(command: Command, image: Image, content: object, copy: str) -> None:
+def test_no_copy_stands_in_for_the_hive(
+    command: Command, image: Image, content: bytes | Absent, copy: str
+) -> None:
     """A good hive in RegBack, or under another name, is old by nature: without the hive, no answer."""
     good = generalized().hive("SOFTWARE")
     windows = generalized().file(rf"{CONFIG}\SOFTWARE", content).file(rf"{CONFIG}\{copy}", good)

@@ -6,18 +6,24 @@ runs outside the volume. Each row patches one field of a volume made by mkntfs a
 
 from __future__ import annotations
 
+import contextlib
+import io
 import random
 import struct
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests import mft
+from tests.conftest import Corpus
 from tests.hostile import (
+    Bytes,
     Damage,
+    Mend,
     MiB,
     Row,
     content,
@@ -33,9 +39,10 @@ from tests.hostile import (
     rows,
     small_disk,
 )
-from tests.images import FixedVhd, build, copy_of, damage, generalized
+from tests.images import Disk, FixedVhd, Ntfs, build, copy_of, damage, generalized
+from tests.test_conformance import check_decoder
 from validator.disk.ntfs import NtfsVolume
-from validator.evidence import Layer
+from validator.evidence import Layer, Unreadable
 from validator.source import Window
 
 START = MiB
@@ -73,6 +80,23 @@ def volume_in(source: object) -> NtfsVolume:
     """The volume in a fixed VHD."""
     size = source.size - START - 512  # type: ignore[attr-defined]
     return NtfsVolume(Window(source, START, size, Layer.VOLUME), 1)  # type: ignore[arg-type]
+
+
+def printed_by_ntfscat(image: Path, path: str, folder: Path) -> bytes:
+    """The content of a file as the Linux NTFS programs read it."""
+    tool = need("ntfscat")
+    volume = folder / "volume"
+    volume.write_bytes(image.read_bytes()[START:-512])
+    command = [tool, "-f", volume, path.replace("\\", "/")]
+    return subprocess.run(command, capture_output=True, check=True).stdout
+
+
+def printed_by_dissect(image: Path, path: str) -> bytes:
+    """The content of a file as dissect.ntfs reads it."""
+    from dissect.ntfs import NTFS
+
+    volume = NTFS(io.BytesIO(image.read_bytes()[START:-512]))
+    return bytes(volume.mft.get(path.replace("\\", "/")).open().read())
 
 
 def boot(field: int, layout: str, value: int) -> Damage:
@@ -239,18 +263,15 @@ def test_files_have_the_content_that_ntfscat_prints(
     path: str, image: Path, files: NtfsVolume, tmp_path: Path
 ) -> None:
     """Resident, empty and in runs, as the Linux NTFS programs read them."""
-    tool = need("ntfscat")
-    volume = tmp_path / "volume"
-    volume.write_bytes(image.read_bytes()[START:-512])
-    expected = subprocess.run([tool, "-f", volume, path.replace("\\", "/")], capture_output=True, check=True)
+    expected = printed_by_ntfscat(image, path, tmp_path)
     file = files.open(path)
     assert file is not None
-    assert content(file) == expected.stdout
+    assert content(file) == expected
     dice = random.Random(path)
     for _ in range(20):
         start = dice.randrange(file.size + 1)
         length = dice.randrange(file.size - start + 1)
-        assert file.read_at(start, length) == expected.stdout[start : start + length]
+        assert file.read_at(start, length) == expected[start : start + length]
     for offset, length in ((-1, 1), (0, -1), (file.size, 1), (0, file.size + 1), (file.size + 1, 0)):
         refuses(lambda offset=offset, length=length: file.read_at(offset, length), FILE_SYSTEM)
 
@@ -440,6 +461,330 @@ def test_a_resident_value_stays_in_its_record(image: Path, tmp_path: Path) -> No
         refuses(lambda: volume.open(STATE_INI), FILE_SYSTEM)
 
 
+# --- hives in several records --------------------------------------------------------------------
+
+
+@dataclass
+class Scattered:
+    """A hive whose run list is in two records of its own, with something wrong where a test says so."""
+
+    flags: int = mft.IN_USE
+    base: int | None = None
+    listed_sequence: int = 1
+    lowest: tuple[int, ...] = (0, 1)
+    listed: tuple[int, ...] = (0, 1)
+    kind: int = mft.DATA
+    entry_size: int = 32
+    itself: bool = False
+
+    def __call__(self, path: Path) -> None:
+        """Move the runs of SOFTWARE into the records of two files that nobody needs, and list them."""
+        volume = mft.Volume(path, START)
+        number = volume.numbers[SOFTWARE.lower()]
+        record = volume.record(number)
+        own = number | struct.unpack_from("<H", record, SEQUENCE)[0] << 48
+        ((cluster, count),) = volume.runs(record, mft.DATA)
+        size = struct.unpack_from("<Q", record, mft.find(record, mft.DATA).at + SIZE)[0]
+        spare = [volume.numbers[rf"{CONFIG}\Journal entry number {each:03}.txt".lower()] for each in (57, 58)]
+        runs = [[(cluster, 1)], [(cluster + 1, count - 1)]]
+        for index, extension in enumerate(spare):
+            data = bytearray(record)
+            struct.pack_into("<HHHHIIQ", data, SEQUENCE, 1, 0, 56, self.flags, 0, 1024, self.base or own)
+            struct.pack_into("<I", data, 44, extension)
+            part = mft.in_runs(mft.DATA, list(runs[index]), size, lowest=self.lowest[index])
+            mft.with_attributes(data, [part])
+            damage.overwrite(path, volume.offset_of(extension), mft.fixed(data))
+        references = [own if self.itself else each | self.listed_sequence << 48 for each in spare]
+        entries = [mft.list_entry(0x10, 0, own), mft.list_entry(mft.FILE_NAME, 0, own)]
+        entries += [mft.list_entry(self.kind, self.lowest[each], references[each]) for each in self.listed]
+        listing = bytearray(b"".join(entries))
+        struct.pack_into("<H", listing, 4, self.entry_size)
+        parts = [
+            bytes(record[each.at : each.at + each.length])
+            for each in mft.attributes(record)
+            if each.type != mft.DATA
+        ]
+        mft.with_attributes(record, [parts[0], mft.resident(0x20, bytes(listing), 9), *parts[1:]])
+        damage.overwrite(path, volume.offset_of(number), mft.fixed(record))
+
+
+SCATTERED_ROWS = (
+    harmless("well", Scattered()),
+    Row("extension-deleted", Scattered(flags=0), FILE_SYSTEM, "in use"),
+    Row("extension-of-another", Scattered(base=5 | 5 << 48), FILE_SYSTEM),
+    Row("extension-of-itself", Scattered(itself=True), FILE_SYSTEM),
+    Row("extension-stale", Scattered(listed_sequence=2), FILE_SYSTEM, "sequence number"),
+    Row("second-part-missing", Scattered(listed=(0,)), FILE_SYSTEM, "runs for"),
+    Row("first-part-missing", Scattered(listed=(1,)), FILE_SYSTEM),
+    Row("first-part-twice", Scattered(listed=(0, 0)), FILE_SYSTEM),
+    Row("gap-between-the-parts", Scattered(lowest=(0, 2)), FILE_SYSTEM),
+    Row("both-parts-from-the-beginning", Scattered(lowest=(0, 0)), FILE_SYSTEM),
+    Row("listed-as-something-else", Scattered(kind=0x100), FILE_SYSTEM),
+    Row("entry-of-length-0", Scattered(entry_size=0), FILE_SYSTEM),
+    Row("entry-of-length-8", Scattered(entry_size=8), FILE_SYSTEM),
+    Row("entry-of-length-huge", Scattered(entry_size=0xFFF8), FILE_SYSTEM),
+)
+
+
+@rows(*SCATTERED_ROWS)
+def test_a_hive_whose_runs_are_in_other_records(row: Row, image: Path, tmp_path: Path) -> None:
+    """As a fragmented hive's are: every part must be there, once, in order, and belong to it."""
+    expect(row, image, tmp_path)
+
+
+def test_scattered_runs_are_what_ntfscat_reads(image: Path, tmp_path: Path) -> None:
+    """So the helper's volume is one that others take for good."""
+    target = copy_of(image, tmp_path)
+    Scattered()(target)
+    with open_source(target) as source:
+        file = volume_in(source).open(SOFTWARE)
+        assert file is not None
+        assert content(file) == printed_by_ntfscat(target, SOFTWARE, tmp_path)
+
+
+# --- runs in pieces ------------------------------------------------------------------------------
+
+
+def relocated(path: Path, name: str, pieces: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Copy the clusters of a file to free places, piece by piece, and destroy the old ones.
+
+    `pieces` are counts of clusters and where in the free space at the volume's end each begins.
+    """
+    volume = mft.Volume(path, START)
+    record = volume.record(volume.numbers[name.lower()])
+    ((cluster, count),) = volume.runs(record, mft.DATA)
+    assert sum(size for size, _ in pieces) == count
+    (sectors,) = struct.unpack("<Q", damage.read(path, START + SECTORS, 8))
+    free = sectors * 512 // 4096 - 128
+    runs = []
+    for size, place in pieces:
+        old, new = START + cluster * 4096, START + (free + place) * 4096
+        assert damage.read(path, new, size * 4096) == bytes(size * 4096), "not free"
+        damage.overwrite(path, new, damage.read(path, old, size * 4096))
+        damage.overwrite(path, old, b"\xcc" * size * 4096)
+        runs.append((free + place, size))
+        cluster += size
+    return runs
+
+
+def replaced_data(record: bytearray, data: bytes, listing: bytes = b"") -> None:
+    """Give a record another data attribute, and an attribute list."""
+    parts = [
+        data if each.type == mft.DATA else bytes(record[each.at : each.at + each.length])
+        for each in mft.attributes(record)
+    ]
+    mft.with_attributes(record, [parts[0], listing, *parts[1:]])
+
+
+def fragmented_hive(path: Path) -> None:
+    """Lay the clusters of SOFTWARE apart and in another order: a run list with steps back."""
+    runs = relocated(path, SOFTWARE, [(1, 90), (1, 5), (1, 60)])
+
+    def change(record: bytearray) -> None:
+        size = struct.unpack_from("<Q", record, mft.find(record, mft.DATA).at + SIZE)[0]
+        replaced_data(record, mft.in_runs(mft.DATA, list(runs), size))
+
+    mft.Volume(path, START).edit(SOFTWARE, change)
+
+
+def fragmented_master(path: Path, *, listed: bool) -> None:
+    """Lay the clusters of $MFT behind its first ten apart; with an attribute list if `listed`.
+
+    Then the second part of the run list is in a record of its own, which lies in the first part.
+    """
+    volume = mft.Volume(path, START)
+    record = volume.record(0)
+    size = struct.unpack_from("<Q", record, mft.find(record, mft.DATA).at + SIZE)[0]
+    ((first, count),) = volume.runs(record, mft.DATA)
+    head, tail = 10, count - 10
+    old, new = START + (first + head) * 4096, (volume_clusters(path) - 128) * 4096 + START
+    damage.overwrite(path, new, damage.read(path, old, tail * 4096))
+    damage.overwrite(path, old, b"\xcc" * tail * 4096)
+    parts: list[tuple[int | None, int]] = [(first, head), ((new - START) // 4096, tail)]
+    extension = 15  # the last of the records that are kept for this
+    if listed:
+        own = 1 << 48
+        reference = extension | 15 << 48
+        data = bytearray(record)
+        struct.pack_into("<HHHHIIQ", data, SEQUENCE, 15, 0, 56, mft.IN_USE, 0, 1024, own)
+        struct.pack_into("<I", data, 44, extension)
+        mft.with_attributes(data, [mft.in_runs(mft.DATA, parts[1:], size, lowest=head)])
+        damage.overwrite(path, START + first * 4096 + extension * 1024, mft.fixed(data))
+        entries = []
+        for each in mft.attributes(record):
+            number = 0 if each.type == mft.DATA else struct.unpack_from("<H", record, each.at + 14)[0]
+            entries.append(mft.list_entry(each.type, 0, own, number))
+            if each.type == mft.DATA:
+                entries.append(mft.list_entry(mft.DATA, head, reference))
+        listing = mft.resident(0x20, b"".join(entries), 9)
+        attribute = bytearray(mft.in_runs(mft.DATA, parts[:1], size))
+        struct.pack_into("<Q", attribute, ALLOCATED, count * 4096)
+        replaced_data(record, bytes(attribute), listing)
+    else:
+        replaced_data(record, mft.in_runs(mft.DATA, parts, size))
+    (mirror,) = struct.unpack("<Q", damage.read(path, START + 56, 8))
+    for at in (first, mirror):
+        damage.overwrite(path, START + at * 4096, mft.fixed(record))
+
+
+def volume_clusters(path: Path) -> int:
+    """How many clusters the volume has."""
+    return int(struct.unpack("<Q", damage.read(path, START + SECTORS, 8))[0]) // 8
+
+
+FRAGMENTED: dict[str, Damage] = {
+    "hive": fragmented_hive,
+    "mft": lambda path: fragmented_master(path, listed=False),
+    "mft-with-attribute-list": lambda path: fragmented_master(path, listed=True),
+}
+
+
+@pytest.mark.parametrize("name", FRAGMENTED)
+def test_fragmented_volumes_read_as_before(name: str, image: Path, tmp_path: Path) -> None:
+    """As others read them, and deployable."""
+    target = copy_of(image, tmp_path)
+    FRAGMENTED[name](target)
+    with open_source(image) as before, open_source(target) as after:
+        healthy, file = volume_in(before).open(SOFTWARE), volume_in(after).open(SOFTWARE)
+        assert healthy is not None
+        assert file is not None
+        assert content(file) == content(healthy)
+        check_decoder(file, content(healthy), 4096)
+        assert printed_by_dissect(target, SOFTWARE) == content(healthy)
+        if name != "mft-with-attribute-list":  # which ntfs-3g refuses to mount
+            assert printed_by_ntfscat(target, SOFTWARE, tmp_path) == content(healthy)
+    expect_deployable(target)
+
+
+# --- compared with dissect.ntfs ------------------------------------------------------------------
+
+
+def tree(volume: bytes) -> dict[str, bytes | None]:
+    """Every path that dissect.ntfs finds in a volume, with the content of files; None for folders."""
+    from dissect.ntfs import NTFS
+
+    found: dict[str, bytes | None] = {}
+    ntfs = NTFS(io.BytesIO(volume))
+    for record in ntfs.mft.segments(24):
+        if not record.header.Flags & mft.IN_USE or record.header.BaseFileRecordSegment.SegmentNumberLowPart:
+            continue
+        for path in record.full_paths(ignore_dos=True):
+            if path and not path.startswith(("\\$", "$")) and not record.is_reparse_point():
+                found[path.lstrip("\\")] = None if record.is_dir() else record.open().read()
+    return found
+
+
+def compare(volume: bytes) -> None:
+    """Look up by name whatever dissect.ntfs finds by walking the records, and what is not there."""
+    expected = tree(volume)
+    assert expected
+    ours = NtfsVolume(Bytes(volume), 1)
+    upper = {path.upper() for path in expected}
+    for path, data in expected.items():
+        assert ours.is_folder(path) == (data is None), path
+        if data is not None:
+            file = ours.open(path)
+            assert file is not None, path
+            assert content(file) == data, path
+        for other in (path[:-1], path + "x", path[:-1] + "\x7f", path + "\\nothing"):
+            if other.upper() not in upper and other.isascii() and not other.endswith(("\\", " ", ".")):
+                assert ours.open(other) is None, other
+
+
+VOLUMES = {
+    "windows": lambda: Ntfs(generalized()),
+    "small-clusters": lambda: Ntfs(generalized(), cluster_size=512),
+    "large-clusters": lambda: Ntfs(generalized(), cluster_size=65536),
+    "many-files": lambda: Ntfs(files={f"folder\\{name:x}.txt": b"%d" % name for name in range(0, 9999, 7)}),
+    "long-names": lambda: Ntfs(files={f"{n:03}" + "n" * (n % 200) + ".t": b"x" * n for n in range(300)}),
+    "letters": lambda: Ntfs(files={f"Ä{c}ß{c}.txt": c.encode() for c in "abcXYZ0129_-éÿπ"}),
+}
+
+
+@pytest.mark.parametrize("name", VOLUMES)
+def test_every_path_is_what_dissect_finds(name: str) -> None:
+    """In trees of index nodes of any depth, resident and not."""
+    data = build(Disk((VOLUMES[name](),), "mbr"), FixedVhd()).read_bytes()
+    compare(data[START:-512])
+
+
+def test_volumes_written_by_windows_are_what_dissect_finds(corpus: Corpus) -> None:
+    """One of them has alternate streams, another has compressed or sparse system files."""
+    compare(corpus["raw/ntfs-charlie.dd.bz2"])
+
+
+# --- compressed files ----------------------------------------------------------------------------
+
+COMPRESSED = rf"{CONFIG}\compressed.bin"
+UNIT = 16 * 4096
+MIDDLE = random.Random("middle").randbytes(UNIT)
+CONTENT = b"".join(bytes([letter]) * 4096 for letter in b"ABCDEFGHIJKLMNOP") + MIDDLE + b"Z" * 100
+
+
+@pytest.fixture(scope="session")
+def plain() -> Path:
+    """A disk with a file of two compression units and a bit, in one run."""
+    windows = generalized().file(COMPRESSED, bytes(UNIT) + MIDDLE + b"Z" * 100)
+    return build(small_disk(windows), FixedVhd())
+
+
+def compress(first: bytes = b"", last: bytes = b"") -> Damage:
+    """Store that file as NTFS does: packed units before a hole, and one that did not shrink as it is."""
+
+    def change(path: Path) -> None:
+        volume = mft.Volume(path, START)
+        number = volume.numbers[COMPRESSED.lower()]
+        record = volume.record(number)
+        ((cluster, _count),) = volume.runs(record, mft.DATA)
+        at = volume.content_offset(COMPRESSED)
+        packed = first or b"".join(mft.repeated(letter, 4096) for letter in b"ABCDEFGHIJKLMNOP")
+        damage.overwrite(path, at, packed.ljust(4096, b"\0"))
+        damage.overwrite(path, at + 2 * UNIT, (last or mft.repeated(ord("Z"), 100)).ljust(4096, b"\0"))
+        runs = [(cluster, 1), (None, 15), (cluster + 16, 16), (cluster + 32, 1), (None, 15)]
+        parts = [
+            mft.in_runs(mft.DATA, runs, len(CONTENT), compressed=True)
+            if each.type == mft.DATA
+            else bytes(record[each.at : each.at + each.length])
+            for each in mft.attributes(record)
+        ]
+        mft.with_attributes(record, parts)
+        damage.overwrite(path, volume.offset_of(number), mft.fixed(record))
+
+    return change
+
+
+def test_compressed_files_unpack(plain: Path, tmp_path: Path) -> None:
+    """Unit by unit, across their borders, and as ntfscat prints them."""
+    target = copy_of(plain, tmp_path)
+    compress()(target)
+    with open_source(target) as source:
+        file = volume_in(source).open(COMPRESSED)
+        assert file is not None
+        check_decoder(file, CONTENT, UNIT)
+    assert printed_by_ntfscat(target, COMPRESSED, tmp_path) == CONTENT
+
+
+@pytest.mark.parametrize(
+    ("name", "first"),
+    [
+        ("not-packed", b"\x5a" * 4096),
+        ("cut-in-a-chunk", mft.repeated(65, 4096)[:3] + b"\xff" * 4093),
+        ("copies-from-before-its-start", struct.pack("<HBBH", 0xB003, 0b10, 65, 0xF000)),
+        ("chunk-beyond-its-clusters", b"\xff\xbf" + bytes(4094)),
+    ],
+)
+def test_compressed_units_that_do_not_unpack(name: str, first: bytes, plain: Path, tmp_path: Path) -> None:
+    """Refused, or zeros behind what was packed; never bytes of another unit and never another exception."""
+    target = copy_of(plain, tmp_path)
+    compress(first)(target)
+    with open_source(target) as source:
+        file = volume_in(source).open(COMPRESSED)
+        assert file is not None
+        with contextlib.suppress(Unreadable):
+            assert len(file.read_at(0, UNIT)) == UNIT
+        assert file.read_at(UNIT, UNIT + 100) == CONTENT[UNIT:]
+
+
 # --- master file table ---------------------------------------------------------------------------
 
 
@@ -474,11 +819,11 @@ def master_runs(encoded: bytes) -> Damage:
 
 
 MFT_ROWS = (
-    Row("signature", master(0, "4s", b"BAAD"), FILE_SYSTEM),
+    Row("signature", master(0, "4s", b"BAAD"), FILE_SYSTEM, mend=Mend.MFT_MIRROR),
     Row("deleted", master(FLAGS, "<H", 0), FILE_SYSTEM, "in use"),
     Row("extension", master(BASE, "<Q", 9), FILE_SYSTEM, "[Bb]ase (file )?record"),
-    Row("torn", torn("$mft", 1), FILE_SYSTEM),
-    Row("torn-at-its-end", torn("$mft", 2), FILE_SYSTEM),
+    Row("torn", torn("$mft", 1), FILE_SYSTEM, mend=Mend.MFT_MIRROR),
+    Row("torn-at-its-end", torn("$mft", 2), FILE_SYSTEM, mend=Mend.MFT_MIRROR),
     Row("run-outside", master_runs(b"\x21\x2f\xff\x7f"), FILE_SYSTEM, "within the volume"),
     Row("run-negative", master_runs(b"\x11\x2f\x84"), FILE_SYSTEM, "within the volume"),
     Row("run-too-short", master_runs(b"\x11\x01"), FILE_SYSTEM),
@@ -493,7 +838,7 @@ MFT_ROWS = (
 
 @rows(*MFT_ROWS)
 def test_master_file_table(row: Row, image: Path, tmp_path: Path) -> None:
-    """Its own record is held to the same rules; its mirror is not used yet."""
+    """Its own record is held to the same rules; its mirror mends what is torn."""
     expect(row, image, tmp_path)
 
 
@@ -552,8 +897,6 @@ def test_random_bytes_in_the_records_on_the_way_are_never_taken(image: Path, tmp
     volume = mft.Volume(target, START)
     offsets = [volume.offset_of(volume.numbers[path.lower()]) for path in (SOFTWARE, CONFIG, "Windows")]
     dice = random.Random(7)
-    from validator.evidence import Unreadable
-
     for _ in range(400):
         at = dice.choice(offsets) + dice.randrange(400)
         damage.flip(target, at, mask := 1 << dice.randrange(8))

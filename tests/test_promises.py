@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import Command, Outcome
+from tests.command import Command, Outcome, untouched
 from tests.images import (
     SETUP_KEY,
     SYSPREP_LOG,
@@ -24,6 +24,7 @@ from tests.images import (
     sysprep_log,
     undeployable,
 )
+from tests.images.hive import Data
 
 Image = Callable[..., Path]
 
@@ -38,9 +39,9 @@ def watch(event, args):
         path = path if isinstance(path, (str, int)) else os.fsdecode(path)
         events.append(["open", path, flags])
     elif event.split(".")[0] in ("socket", "subprocess", "ctypes") or event in (
-        "os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "os.forkpty", "os.rename", "os.remove",
-        "os.mkdir", "os.rmdir", "os.chmod", "os.chown", "os.utime", "os.truncate", "os.link", "os.symlink",
-        "os.setxattr", "os.removexattr", "shutil.copyfile", "tempfile.mkstemp", "tempfile.mkdtemp",
+        "os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "os.forkpty", "os.rename",
+        "os.remove", "os.mkdir", "os.rmdir", "os.chmod", "os.chown", "os.utime", "os.truncate", "os.link",
+        "os.symlink", "os.setxattr", "os.removexattr", "tempfile.mkstemp", "tempfile.mkdtemp",
     ):
         events.append([event, str(args), 0])
 sys.addaudithook(watch)
@@ -83,11 +84,25 @@ def test_only_the_image_is_opened_and_only_for_reading(
     assert not {kind for kind in kinds if not kind.startswith("ctypes")}, kinds
 
 
-@pytest.mark.parametrize("mode", [0o444, 0o400])
-def test_a_file_that_is_read_only_is_enough(command: Command, image: Image, mode: int) -> None:
+@pytest.mark.parametrize(
+    "change",
+    [os.utime, lambda path: damage.flip(path, -1), lambda path: path.with_name("beside").touch()],
+    ids=["time", "byte", "neighbour"],
+)
+def test_every_run_of_these_tests_would_notice_a_change(
+    image: Image, change: Callable[[Path], object]
+) -> None:
+    """The proof that `Command` gives after each run is one."""
+    path = image(generalized())
+    os.utime(path, (1, 1))
+    with pytest.raises(AssertionError, match="was changed"), untouched([str(path)]):
+        change(path)
+
+
+def test_a_file_that_is_read_only_is_enough(command: Command, image: Image) -> None:
     """Judging needs no right to write, neither to the image nor to its folder."""
     path = image(generalized())
-    path.chmod(mode)
+    path.chmod(0o444)
     path.parent.chmod(0o555)
     try:
         assert command.judge(path).answer == ("deployable", 0)
@@ -120,7 +135,7 @@ COMMANDS = {
     "/p:": f"tool.exe /u:admin /p:{SECRET}",
     "/rp": f"schtasks /create /ru admin /rp {SECRET} /tn x",
     "-pwd": f"dsadd user cn=a -pwd {SECRET}",
-    "PowerShell": f"powershell -c \"New-LocalUser a -Password (ConvertTo-SecureString '{SECRET}' -AsPlainText)\"",
+    "PowerShell": f"powershell New-LocalUser a -Password (ConvertTo-SecureString '{SECRET}' -AsPlainText)",
     "PowerShell, bare": f"powershell ConvertTo-SecureString {SECRET} -AsPlainText -Force",
     "PowerShell, assigned": f"powershell $password = '{SECRET}'; $pw='{SECRET}'",
     "URL": f"curl https://user:{SECRET}@host/file",
@@ -166,17 +181,15 @@ def test_a_command_line_keeps_its_secrets(command: Command, image: Image, tmp_pa
 
 
 @pytest.mark.parametrize("line", COMMANDS.values(), ids=COMMANDS)
-@pytest.mark.parametrize("make", [generalized, undeployable])
-def test_a_log_keeps_its_secrets(
-    command: Command, image: Image, tmp_path: Path, make: Callable[[], Windows], line: str
-) -> None:
+def test_a_log_keeps_its_secrets(command: Command, image: Image, tmp_path: Path, line: str) -> None:
     """Lines of sysprep's log are quoted where it failed or broke off, and searched for secrets first."""
     said = [
-        f"2024-05-14 16:21:00, Error      [0x0f0082] SYSPRP LaunchDll:Failure occurred while executing '{line}'",
+        f"2024-05-14 16:21:00, Error      [0x0f0082] SYSPRP LaunchDll:Failure occurred at '{line}'",
         f"2024-05-14 16:21:01, Error      [0x0f0070] SYSPRP RunDlls:An error occurred at {line}",
     ]
     log = sysprep_log(Run(ending="interrupted")) + encode_log(said)
-    printed = everything_printed(command, image(make().file(SYSPREP_LOG, log)), tmp_path)
+    path = image(undeployable().file(SYSPREP_LOG, log))
+    printed = everything_printed(command, path, tmp_path)
     assert "0x0f0070" in printed
     assert not leaks(printed)
 
@@ -194,7 +207,7 @@ def test_a_log_keeps_its_secrets(
 )
 @pytest.mark.parametrize("where", ["CmdLine", "ImageState"])
 def test_no_type_of_value_gives_a_secret_away(
-    command: Command, image: Image, tmp_path: Path, where: str, stored: object
+    command: Command, image: Image, tmp_path: Path, where: str, stored: Data
 ) -> None:
     """Not as text, and not as bytes in hexadecimal either."""
     windows = generalized()
@@ -210,6 +223,7 @@ def test_no_type_of_value_gives_a_secret_away(
 # --- what an image holds reaches no terminal as it is --------------------------------------------
 
 EVIL = "\x1b[2J\x1b]0;owned\x07\u202e\u2028\x9b31m\r\n::error::x [red]"
+PRODUCT = ("ProductName", "EditionID", "DisplayVersion", "CurrentBuild", "InstallationType")
 EVIL_PLACES: dict[str, Callable[[Windows], Windows]] = {
     "ImageState": lambda windows: windows.software(
         r"Microsoft\Windows\CurrentVersion\Setup\State", ImageState=EVIL
@@ -222,7 +236,7 @@ EVIL_PLACES: dict[str, Callable[[Windows], Windows]] = {
     ),
     "CmdLine": lambda windows: windows.system(SETUP_KEY, CmdLine=EVIL),
     "the product": lambda windows: windows.software(
-        r"Microsoft\Windows NT\CurrentVersion", ProductName=EVIL, EditionID=EVIL, CurrentBuild=EVIL
+        r"Microsoft\Windows NT\CurrentVersion", dict.fromkeys(PRODUCT, EVIL[EVIL.index("\u202e") :])
     ),
     "the architecture": lambda windows: windows.system(
         r"ControlSet001\Control\Session Manager\Environment", PROCESSOR_ARCHITECTURE=EVIL
@@ -230,7 +244,7 @@ EVIL_PLACES: dict[str, Callable[[Windows], Windows]] = {
     "the log": lambda windows: windows.file(
         SYSPREP_LOG,
         sysprep_log(Run(ending="interrupted"))
-        + encode_log([f"2024-05-14 16:21:00, Error      [0x0f0070] SYSPRP \x1b[31m\u202e\x9b31m"]),
+        + encode_log(["2024-05-14 16:21:00, Error      [0x0f0070] SYSPRP \x1b[31m\u202e\x9b31m"]),
     ),
 }
 

@@ -33,7 +33,13 @@ ROOMS = (
 """From the file up to the command. A room imports from itself and from those before it."""
 ENGINES = ("dissect", "pyvhdi", "flow")
 TERMINAL = ("click", "rich", "rich_click", "shellingham")
-GIVEN = {"source": "FileSource", "file_name": "str", "input_format": "str | None", "chosen": "int"}
+GIVEN = {
+    "source": "FileSource",
+    "files": "Files",
+    "input_format": "str | None",
+    "parents": "tuple[str, ...]",
+    "chosen": "int",
+}
 """Facts that are there from the start, and their types."""
 
 
@@ -226,7 +232,7 @@ def test_parameters_are_facts_of_the_type_that_is_asked_for(
 
 def _type(text: str) -> object:
     source = importlib.import_module("validator.source")
-    return eval(text, {"FileSource": source.FileSource})
+    return eval(text, vars(source))
 
 
 def test_facts_about_the_image_do_not_rest_on_one_installation() -> None:

@@ -16,6 +16,7 @@ import pytest
 from tests.hostile import (
     Bytes,
     Damage,
+    Mend,
     MiB,
     Row,
     append,
@@ -199,10 +200,9 @@ def test_every_byte_of_a_fixed_disk_s_footer_counts(field: str, fixed: Path, tmp
 def test_every_byte_of_a_dynamic_disk_s_footers_counts(
     field: str, copy: str, dynamic: Path, tmp_path: Path
 ) -> None:
-    """The two copies must be the same, and each has to hold."""
-    target = copy_of(dynamic, tmp_path)
-    damage.flip(target, (TAIL if copy == "tail" else 0) + FOOTER_FIELDS[field], 0x40)
-    expect_refused(target, Layer.CONTAINER)
+    """A copy whose checksum fails says nothing; what the other one says is all that counts."""
+    at = (TAIL if copy == "tail" else 0) + FOOTER_FIELDS[field]
+    expect(Row(field, flip(at, 0x40), mend=Mend.VHD_FOOTER), dynamic, tmp_path)
 
 
 FOOTER_ROWS = (
@@ -210,7 +210,7 @@ FOOTER_ROWS = (
     Row("zeroed", put(TAIL, bytes(512)), found="neither its signature"),
     Row("512-bytes-appended", append(bytes(512)), found="neither its signature"),
     Row("footer-twice-half", append(b"conectix" + bytes(504)), expected="checksum", offset=-448),
-    Row("of-511-bytes", cut(-1), expected="cookie", offset=-512),
+    Row("of-511-bytes-and-one-lost", every(footer(511, b"\x01"), cut(-1))),
     Row("reserved-feature-bit-clear", footer(11, b"\x00"), expected="feature bit", offset=-504),
     Row("version-2", footer(12, b"\0\2\0\0"), expected="version 1.0", offset=-500),
     Row("size-of-zero", footer(48, bytes(8)), expected="whole sectors", found="0", offset=-464),
@@ -221,7 +221,7 @@ FOOTER_ROWS = (
     Row("disk-type-1", footer(63, b"\x01"), expected="disk type", found="1", offset=-452),
     Row("disk-type-5", footer(63, b"\x05"), expected="disk type", found="5", offset=-452),
     Row("disk-type-huge", footer(60, b"\xff"), expected="disk type", offset=-452),
-    Row("differencing", footer(63, b"\x04"), found="differencing", offset=-452),
+    Row("differencing", footer(63, b"\x04")),
     Row("dynamic-in-name-only", footer(63, b"\x03")),
     Row("saved-state", footer(84, b"\x01"), expected="saved state", offset=-428),
     Row("payload-cut", without_bytes_before_the_footer(4096), expected="within", offset=-464),
@@ -264,18 +264,18 @@ def test_a_name_refuses_a_lost_footer(fixed: Path, tmp_path: Path) -> None:
 # --- dynamic -------------------------------------------------------------------------------------
 
 DYNAMIC_ROWS = (
-    Row("tail-cut", cut(TAIL), expected="cookie", offset=-512),
-    Row("tail-zeroed", put(TAIL, bytes(512)), expected="cookie", offset=-512),
-    Row("512-bytes-appended", append(bytes(512)), expected="cookie", offset=-512),
-    Row("one-byte-appended", append(b"\0"), expected="cookie", offset=-512),
-    Row("front-zeroed", put(0, bytes(512)), expected="copy of the footer", offset=0),
+    Row("tail-cut", cut(TAIL), expected="cookie", mend=Mend.VHD_FOOTER),
+    Row("tail-zeroed", put(TAIL, bytes(512)), expected="cookie", mend=Mend.VHD_FOOTER),
+    Row("512-bytes-appended", append(bytes(512)), expected="cookie", mend=Mend.VHD_FOOTER),
+    Row("one-byte-appended", append(b"\0"), expected="cookie", mend=Mend.VHD_FOOTER),
+    Row("front-zeroed", put(0, bytes(512)), expected="copy", mend=Mend.VHD_FOOTER),
     Row(
         "front-says-something-else",
         every(put(24, b"\1\2\3\4"), lambda path: damage.fix_vhd_footer(path, 0)),
         expected="copy of the footer",
         offset=0,
     ),
-    Row("differencing", footer(63, b"\x04", front=True), found="differencing", offset=-452),
+    Row("differencing", footer(63, b"\x04", front=True), expected="parent|dynamic"),
     Row("saved-state", suspended(), expected="saved state", offset=-428),
     Row("fixed-in-name-only", footer(63, b"\x02", front=True)),
     Row("header-nowhere", footer(16, b"\xff" * 8, front=True), expected="data offset", offset=16),
@@ -336,7 +336,9 @@ def test_every_byte_of_the_dynamic_header_counts(field: str, dynamic: Path, tmp_
 def test_a_lost_tail_footer_makes_no_raw_disk(dynamic: Path, tmp_path: Path) -> None:
     """A file that still shows one half of a format is that format, under any name."""
     for name in ("disk.vhd", "disk.img", "disk"):
-        expect(Row("", cut(TAIL), expected="cookie", offset=-512), dynamic, tmp_path, name)
+        row = Row("", cut(TAIL), expected="cookie", mend=Mend.VHD_FOOTER)
+        report = expect(row, dynamic, tmp_path, name)
+        assert getattr(report.facts.container, "format", "vhd") == "vhd"
 
 
 def test_a_cut_file_never_passes(fixed: Path, dynamic: Path, tmp_path: Path) -> None:

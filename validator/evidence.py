@@ -109,3 +109,9 @@ class Unreadable(Exception):
 def damaged(where: Location, *, expected: str, found: str, spec: str = "") -> Unreadable:
     """An `Unreadable` for bytes that disagree with the specification."""
     return Unreadable(Evidence(where, found, expected, effect=Effect.LOST, spec=spec))
+
+
+def made_good(fault: Unreadable, how: str) -> Evidence:
+    """The evidence of damage that was recovered from, and how."""
+    evidence = fault.evidence
+    return evidence._replace(found=f"{evidence.found}; {how}", effect=Effect.RECOVERED)

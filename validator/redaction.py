@@ -3,26 +3,62 @@
 import re
 
 _HIDDEN = "[redacted]"
-_PATTERNS = (
-    # name = value, name: value, /name:value, -name value
-    re.compile(
-        r"(?i)(?P<keep>[\w.-]*(?:pass(?:word|wd|phrase)?|pwd|secret|token|api[-_]?key|access[-_]?key|sharedaccess"
-        r"signature|credential)[\w.-]*[\"']?\s*(?:[:=]\s*|\s+))(?P<secret>\"[^\"]*\"|'[^']*'|[^\s,;&\"']+)"
-    ),
-    re.compile(r"(?i)(?P<keep>[?&](?:sig|sv|se|key)=)(?P<secret>[^\s&\"']+)"),
-    # net user NAME SECRET
-    re.compile(
-        r"(?i)(?P<keep>\bnet1?(?:\.exe)?\s+user\s+(?:\"[^\"]*\"|\S+)\s+)(?P<secret>\"[^\"]*\"|[^\s/]\S*)"
-    ),
-    # schtasks /rp SECRET, net use /user:NAME SECRET, psexec -p SECRET
-    re.compile(r"(?i)(?P<keep>(?:^|\s)[/-](?:rp|p)[:\s]\s*)(?P<secret>\"[^\"]*\"|[^\s/-]\S*)"),
-    re.compile(r"(?i)(?P<keep>\bBearer\s+)(?P<secret>\S+)"),
-    re.compile(r"(?i)(?P<keep>://[^\s/:@]+:)(?P<secret>[^\s/@]+)(?=@)"),
+_LONGEST = 4096
+"""Characters of a text that are looked at; what lies behind is dropped."""
+_NAME = (
+    r"[\w.-]{0,40}(?:pass(?:word|wd|phrase|code)?|pwd|\bpw|secret|token|credentials?|signature"
+    r"|(?:account|access|api|shared|primary|secondary|storage|product|private)[-_]?(?:access[-_]?)?key)[\w.-]{0,40}"
 )
+_VALUE = r"\"[^\"]*\"?|'[^']*'?|[^\s,;&\"'()<>]+"
+_PATTERNS = (
+    # An answer file's elements: <Password><Value>SECRET
+    re.compile(rf"(?i)(?P<keep><{_NAME}>\s*(?:<Value>\s*)?)(?P<secret>[^<\s][^<]*)"),
+    # PowerShell: ConvertTo-SecureString [-String] SECRET
+    re.compile(rf"(?i)(?P<keep>\bConvertTo-SecureString\s+(?:-String\s+)?)(?P<secret>(?!-){_VALUE})"),
+    # NAME=SECRET, NAME: SECRET, /NAME:SECRET, -NAME SECRET, $NAME = 'SECRET'
+    re.compile(rf"(?i)(?P<keep>{_NAME}[\"']?(?:\s*[:=]\s*|\s+))(?P<secret>(?![-/(<=:]){_VALUE})"),
+    re.compile(r"(?i)(?P<keep>[?&](?:sig|sv|se|key|code)=)(?P<secret>[^\s&\"']+)"),
+    # schtasks /rp SECRET, psexec -p SECRET, mysql -pSECRET is too like other options
+    re.compile(rf"(?i)(?P<keep>(?:^|\s)[/-](?:rp|p)[:\s]\s*)(?P<secret>(?![-/]){_VALUE})"),
+    # curl -u NAME:SECRET, scheme://NAME:SECRET@host
+    re.compile(r"(?i)(?P<keep>(?:^|\s)(?:-u|--user)\s+[\"']?[^\s:\"']+:)(?P<secret>[^\s\"']+)"),
+    re.compile(r"(?i)(?P<keep>://[^\s/:@]+:)(?P<secret>[^\s/@]+)(?=@)"),
+    re.compile(r"(?i)(?P<keep>\b(?:Bearer|Basic)\s+)(?P<secret>\S+)"),
+)
+_NET = re.compile(r"(?i)\bnet1?(?:\.exe)?\s+(?P<verb>user|use)\b(?P<rest>[^&|]*)")
+_WORD = re.compile(r"\"[^\"]*\"?|\S+")
 
 
 def redact(text: str) -> str:
     """The text with everything that looks like a secret replaced; what it belongs to stays."""
+    text = _NET.sub(_without_words, text[:_LONGEST])
     for pattern in _PATTERNS:
         text = pattern.sub(lambda match: match["keep"] + _HIDDEN, text)
     return text
+
+
+def _without_words(match: re.Match[str]) -> str:
+    """`net user` and `net use` take the secret as a word of its own, anywhere behind the first."""
+    kept = 0 if match["verb"].lower() == "user" else 1
+
+    def word(found: re.Match[str]) -> str:
+        nonlocal kept
+        text = found[0]
+        if text.startswith(("/", "\\\\", '"\\\\')) or re.fullmatch(r"[A-Za-z*]:|\*", text):
+            return text
+        kept += 1
+        return text if kept == 1 else _HIDDEN
+
+    return match[0][: match.start("rest") - match.start()] + _WORD.sub(word, match["rest"])
+
+
+def redact_bytes(data: bytes, limit: int = 64) -> str:
+    """Bytes in hexadecimal, the first `limit` of them; only their number where they hold a secret."""
+    texts = (
+        data.decode("utf-16-le", "replace"),
+        data[1:].decode("utf-16-le", "replace"),
+        data.decode("latin-1"),
+    )
+    if any(redact(text) != text[:_LONGEST] for text in texts):
+        return f"{_HIDDEN}, {len(data)} bytes"
+    return data[:limit].hex(" ")

@@ -207,11 +207,30 @@ class FileSource:
         """Release the file."""
         self._file.close()
 
-    def __enter__(self) -> "FileSource":
+
+class Files:
+    """All files of one image: opened here, and counted and bounded together."""
+
+    def __init__(self, budget: Budget | None = None) -> None:
+        self.budget = budget or Budget()
+        self._opened: list[FileSource] = []
+
+    def open(self, path: str) -> FileSource:
+        """Open a file; see `FileSource` for what is raised."""
+        source = FileSource(path, self.budget)
+        self._opened.append(source)
+        return source
+
+    def changed(self) -> Evidence | None:
+        """Evidence that one of them is no longer what was opened, or None."""
+        return next((evidence for source in self._opened if (evidence := source.changed())), None)
+
+    def __enter__(self) -> "Files":
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self.close()
+        for source in self._opened:
+            source.close()
 
 
 class Window:
@@ -241,11 +260,21 @@ class Overlay:
         size: length of the view in bytes, at least the source's; what lies behind the source is zero.
     """
 
-    def __init__(self, source: ByteSource, size: int | None = None) -> None:
+    def __init__(self, source: ByteSource, size: int = 0) -> None:
         self._source = source
         self._pages: dict[int, bytes] = {}
         self._zeros: list[tuple[int, int]] = []
-        self.size = max(source.size, size or 0)
+        self.size = max(source.size, size)
+
+    def grow(self, size: int) -> None:
+        """Make the view at least so long."""
+        self.size = max(self.size, size)
+
+    @property
+    def sound(self) -> ByteSource:
+        """The view, or the source itself where nothing was laid over it."""
+        changed = self._pages or self._zeros or self.size != self._source.size
+        return self if changed else self._source
 
     def lay(self, offset: int, data: bytes) -> None:
         """Lay bytes over a range that lies within the view."""

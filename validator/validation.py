@@ -2,17 +2,18 @@
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from validator.checks import ALL_CHECKS
-from validator.evidence import Evidence, Unreadable
+from validator.disk.container import Container
+from validator.evidence import Unreadable
 from validator.facts import IMAGE_FACTS, INSTALLATION_FACTS
 from validator.facts.model import Attempt, Facts, Unknown
 from validator.judging import Judgement, combine, distrust, judge
 from validator.profiles import DEFAULT_PROFILE, PROFILES
 from validator.report.model import LayerState, Report, ReportFacts
-from validator.source import Budget, FileSource
+from validator.source import Files
 
 
 def validate(
@@ -20,6 +21,7 @@ def validate(
     profile: str = DEFAULT_PROFILE,
     *,
     input_format: str | None = None,
+    parents: Sequence[str] = (),
 ) -> Report:
     """Judge one image.
 
@@ -27,6 +29,7 @@ def validate(
         path: the image; it is opened for reading only.
         profile: the id of one of `validator.profiles.PROFILES`.
         input_format: `vhd`, `vhdx` or `raw` to overrule what the content says.
+        parents: files that may be parents of a differencing disk, wherever they lie.
 
     Returns:
         The report. Whatever is wrong with the image, its file included, is said there.
@@ -39,46 +42,24 @@ def validate(
         raise ValueError(f"there is no profile {profile!r}")
     started = time.perf_counter()
     name = os.fspath(path)
-    budget = Budget()
-    with _Image(name, input_format, budget) as image:
-        installation, judgement = _judge(image.facts, profile)
-        facts = _report_facts(installation)
-        layers = _layers(installation)
-        if evidence := image.changed():
-            judgement = distrust(judgement, evidence)
-    duration = (time.perf_counter() - started) * 1000
-    return Report(name, profile, judgement, facts, layers, budget.count, round(duration, 3))
-
-
-class _Image:
-    """An image that is open, and the facts about it."""
-
-    def __init__(self, path: str, input_format: str | None, budget: Budget) -> None:
-        self._source: FileSource | None = None
+    with Files() as files:
         try:
-            self._source = FileSource(path, budget)
-            source: Attempt[FileSource] = Attempt(self._source)
+            source = Attempt(files.open(name))
         except Unreadable as error:
             source = Attempt(None, error.evidence)
-        self.facts = Facts(
+        given = {"source": source, "files": Attempt(files)}
+        facts = Facts(
             IMAGE_FACTS,
-            {
-                "source": source,
-                "file_name": Attempt(os.path.basename(path)),
-                "input_format": Attempt(input_format),
-            },
+            {**given, "input_format": Attempt(input_format), "parents": Attempt(tuple(parents))},
         )
-
-    def changed(self) -> Evidence | None:
-        """Evidence that the file was changed in the meantime."""
-        return self._source.changed() if self._source else None
-
-    def __enter__(self) -> "_Image":
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        if self._source:
-            self._source.close()
+        installation, judgement = _judge(facts, profile)
+        report_facts = _report_facts(installation)
+        layers = _layers(installation)
+        if evidence := files.changed():
+            judgement = distrust(judgement, evidence)
+    duration = (time.perf_counter() - started) * 1000
+    count = files.budget.count
+    return Report(name, profile, judgement, report_facts, layers, count, round(duration, 3))
 
 
 def _judge(facts: Facts, profile: str) -> tuple[Facts, Judgement]:
@@ -121,14 +102,19 @@ def _layers(facts: Facts) -> tuple[LayerState, ...]:
     reasons: set[str] = set()
     for kind, fact, detail in described:
         attempt = facts.attempt(fact)
-        if attempt.unknown is None:
-            states.append(LayerState(kind, "intact", detail(attempt.value)))
-        elif str(attempt.unknown) not in reasons:
-            reasons.add(str(attempt.unknown))
-            states.append(LayerState(kind, "damaged", str(attempt.unknown)))
+        if attempt.unknown is not None:
+            if str(attempt.unknown) not in reasons:
+                reasons.add(str(attempt.unknown))
+                states.append(LayerState(kind, "damaged", str(attempt.unknown)))
+            continue
+        recovered = getattr(attempt.value, "recovered", ())
+        words = [detail(attempt.value), *map(str, recovered)]
+        states.append(LayerState(kind, "recovered" if recovered else "intact", "; ".join(words)))
     return tuple(states)
 
 
-def _container_detail(container: Any) -> str:
+def _container_detail(container: Container) -> str:
     words = " ".join(word for word in (container.subformat, container.format.upper()) if word)
+    if container.parents:
+        words += f" over {', '.join(container.parents)}"
     return words if container.checksums else f"{words}: the format has no checksums to verify"

@@ -1,6 +1,12 @@
 """The explicit table of all checks, in report order."""
 
-from validator.checks import boot, generalization, layout, system
+from validator.checks import boot, container, generalization, layout, system
 from validator.checks.model import Check
 
-ALL_CHECKS: tuple[Check, ...] = (*layout.CHECKS, *boot.CHECKS, *generalization.CHECKS, *system.CHECKS)
+ALL_CHECKS: tuple[Check, ...] = (
+    *container.CHECKS,
+    *layout.CHECKS,
+    *boot.CHECKS,
+    *generalization.CHECKS,
+    *system.CHECKS,
+)

@@ -29,7 +29,7 @@ from validator.checks.model import (
 from validator.evidence import Evidence, Layer, Location
 from validator.facts.model import Attempt
 from validator.facts.setup import STATE_KEY, FirstBoot, PendingSetup, SetupStatus, StateText, SysprepHistory
-from validator.redaction import redact
+from validator.redaction import redact, redact_bytes
 from validator.windows.hive import REG_SZ, Value
 from validator.windows.sysprep_log import Ending
 
@@ -156,7 +156,7 @@ def image_state(
 def _stored(value: Value) -> str:
     """A value to the letter, for what only looks right."""
     text = f"“{redact(value.text)}”, " if value.text is not None else ""
-    return f"{text}{value.type_name} of {len(value.data)} bytes: {value.data[:96].hex(' ')}"
+    return f"{text}{value.type_name} of {len(value.data)} bytes: {redact_bytes(value.data, 96)}"
 
 
 def _shown(image_state: Value | None, reading: Reading) -> Iterator[Finding]:

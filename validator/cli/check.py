@@ -60,6 +60,7 @@ class _ReportFile(click.ParamType):  # type: ignore[type-arg, unused-ignore]
 )
 @click.option("--exit-zero", is_flag=True, help="Return 0 whatever the verdicts are, for a trial run.")
 @options.input_format
+@options.parents
 @click.option("--quiet", "-q", is_flag=True, help="Only verdicts and their reasons.")
 @click.option("--verbose", "-v", is_flag=True, help="Also what passed, the layers, and all evidence.")
 @options.no_color
@@ -71,6 +72,7 @@ def command(
     fail_on: str,
     exit_zero: bool,
     input_format: str,
+    parents: tuple[str, ...],
     quiet: bool,
     verbose: bool,
     no_color: bool,
@@ -81,13 +83,13 @@ def command(
     taken literally, anything else that looks like one is expanded as a pattern.
     """
     paths, unmatched = options.images(images)
-    _refuse_to_overwrite(paths, reports)
+    _refuse_to_overwrite([*paths, *parents], reports)
     from validator.judging import ExitCode, exit_code
     from validator.validation import validate
 
     try:
         results = tuple(
-            validate(path, profile, input_format=None if input_format == "auto" else input_format)
+            validate(path, profile, input_format=options.forced(input_format), parents=parents)
             for path in paths
         )
     except FileNotFoundError as error:

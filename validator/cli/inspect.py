@@ -14,8 +14,11 @@ from validator.report.printable import printable
     "--format", "-f", "output_format", type=click.Choice(("text", "json")), default="text", show_default=True
 )
 @options.input_format
+@options.parents
 @options.no_color
-def command(image: str, output_format: str, input_format: str, no_color: bool) -> int:
+def command(
+    image: str, output_format: str, input_format: str, parents: tuple[str, ...], no_color: bool
+) -> int:
     """Show what is in IMAGE, without judging it.
 
     Returns 0 where every layer could be read, 3 where one could not.
@@ -27,7 +30,7 @@ def command(image: str, output_format: str, input_format: str, no_color: bool) -
     if len(paths) != 1:
         raise click.UsageError("inspect takes one image")
     try:
-        report = validate(paths[0], input_format=None if input_format == "auto" else input_format)
+        report = validate(paths[0], input_format=options.forced(input_format), parents=parents)
     except FileNotFoundError as error:
         raise click.UsageError(f"no such file: {printable(str(error.filename))}") from error
     if output_format == "json":

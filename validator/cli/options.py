@@ -26,6 +26,23 @@ def input_format(function: Function) -> Function:
     )(function)
 
 
+def forced(input_format: str) -> str | None:
+    """The format that the content must not overrule, or None."""
+    return None if input_format == "auto" else input_format
+
+
+def parents(function: Function) -> Function:
+    """`--parent`: files that may be parents of a differencing disk."""
+    return click.option(
+        "--parent",
+        "parents",
+        type=click.Path(exists=True, dir_okay=False),
+        multiple=True,
+        metavar="FILE",
+        help="A file that may be a parent of a differencing disk, wherever it lies; repeatable.",
+    )(function)
+
+
 def no_color(function: Function) -> Function:
     """`--no-color`."""
     return click.option(

@@ -3,7 +3,7 @@
 import struct
 from typing import NamedTuple, Protocol
 
-from validator.evidence import Layer
+from validator.evidence import Evidence, Layer
 from validator.source import ByteSource, beyond_end
 
 
@@ -23,6 +23,20 @@ class Container(NamedTuple):
     creator: str | None
     checksums: bool
     """Whether the format protects its structures by checksums, so that they could be verified."""
+    parents: tuple[str, ...] = ()
+    """File names of the disks that a differencing disk rests on, the nearest first."""
+
+
+class ParentLink(NamedTuple):
+    """What a differencing disk says of its parent. Hostile: names are names only."""
+
+    format: str
+    identifiers: tuple[str, ...]
+    """One of them is the parent's identifier; GUIDs in lower case."""
+    names: tuple[str, ...]
+    """Paths as Windows writes them, the likeliest first."""
+    time: int | None
+    """VHD: the time stamp of the parent's footer, in seconds since 2000."""
 
 
 class Disk(ByteSource, Protocol):
@@ -32,17 +46,55 @@ class Disk(ByteSource, Protocol):
     def container(self) -> Container:
         """What the container says of itself."""
 
+    @property
+    def recovered(self) -> tuple[Evidence, ...]:
+        """What was damaged or pending and made good in memory, in the whole chain."""
 
-class MappedDisk(Disk, Protocol):
+    @property
+    def parent_differs(self) -> Evidence | None:
+        """Evidence that a parent is not as it was when its child was made."""
+
+
+class MappedDisk(ByteSource, Protocol):
     """A disk decoded by our own block map."""
+
+    @property
+    def container(self) -> Container:
+        """What the container says of itself."""
 
     @property
     def sound(self) -> ByteSource:
         """The image file as another decoder should see it: with what was recovered laid over it."""
 
+    @property
+    def recovered(self) -> tuple[Evidence, ...]:
+        """What was damaged or pending and made good in memory."""
+
+    @property
+    def identifier(self) -> str:
+        """What a child names its parent by: the VHD's unique id, the VHDX's data write GUID."""
+
+    @property
+    def time(self) -> int | None:
+        """VHD: the footer's time stamp, in seconds since 2000."""
+
+    @property
+    def parent_link(self) -> ParentLink | None:
+        """What a differencing disk says of its parent; None for another disk."""
+
+    @property
+    def parent(self) -> "MappedDisk | None":
+        """The parent, once it was found."""
+
+    def set_parent(self, parent: "MappedDisk") -> None:
+        """Give a differencing disk its parent."""
+
 
 class RawDisk:
     """A file that is the disk, byte for byte; it says nothing of itself."""
+
+    recovered: tuple[Evidence, ...] = ()
+    parent_differs: Evidence | None = None
 
     def __init__(self, source: ByteSource) -> None:
         self.size = source.size
@@ -63,6 +115,21 @@ class BlockDisk:
 
     container: Container
     sound: ByteSource
+    identifier: str
+    time: int | None = None
+    recovered: tuple[Evidence, ...] = ()
+    parent_link: ParentLink | None = None
+    parent: MappedDisk | None = None
+
+    def set_parent(self, parent: MappedDisk) -> None:
+        """Give a differencing disk its parent."""
+        self.parent = parent
+
+    def read_parent(self, offset: int, length: int) -> bytes:
+        """Bytes of the parent's disk; behind its end, where the child is longer, zeros."""
+        assert self.parent is not None
+        there = max(0, min(length, self.parent.size - offset))
+        return (self.parent.read_at(offset, there) if there else b"") + bytes(length - there)
 
     @property
     def size(self) -> int:

@@ -4,12 +4,13 @@ The extension chooses no reader. It can only refuse one: content that no format 
 only under a name that does not say otherwise, and only with a valid partition table.
 """
 
+import os
 import re
 
-from validator.disk.container import Disk, MappedDisk, RawDisk
+from validator.disk.container import Disk, RawDisk
 from validator.disk.partitions import read_partition_table
 from validator.evidence import Layer, Location, Unreadable, damaged
-from validator.source import ByteSource
+from validator.source import ByteSource, Files, FileSource
 
 FORMATS = ("vhd", "vhdx", "raw")
 """What `--input-format` takes."""
@@ -75,43 +76,38 @@ def _quoted(source: ByteSource) -> str:
     return f"the text “{head.decode()}”" if head.isascii() and head.decode().isprintable() else head.hex(" ")
 
 
-def open_disk(source: ByteSource, name: str, input_format: str | None = None) -> Disk:
+def open_disk(
+    source: FileSource, files: Files, input_format: str | None = None, parents: tuple[str, ...] = ()
+) -> Disk:
     """The virtual disk in an image file, its container verified.
 
     Args:
         source: the image file.
-        name: its file name.
+        files: opens the parents of a differencing disk.
         input_format: one of `FORMATS` to overrule what the content says.
+        parents: files that the user named as parents.
 
     Raises:
-        Unreadable: where the container is unknown, damaged, or needs a recovery that is not done.
+        Unreadable: where the container is unknown, damaged beyond recovery, or misses a parent.
     """
+    name = os.path.basename(source.path)
     try:
-        return _open(source, input_format or recognise(source, name), input_format is not None)
+        kind = input_format or recognise(source, name)
+        if kind == "raw":
+            disk = RawDisk(source)
+            if input_format is None:
+                _refuse_without_partition_table(disk)
+            return disk
+        from validator.disk.parents import open_mapped, set_parents
+        from validator.disk.witness import WitnessedDisk
+
+        mapped = open_mapped(source, kind)
+        return WitnessedDisk(mapped, set_parents(mapped, source.path, files, parents))
     except Unreadable as error:
         if not re.search(r"\.\d{3}$", name):
             raise
         found = f"{error.evidence.found}; by its name it is one part of a split image: join the parts first"
         raise Unreadable(error.evidence._replace(found=found)) from error
-
-
-def _open(source: ByteSource, kind: str, forced: bool) -> Disk:
-    if kind == "raw":
-        disk = RawDisk(source)
-        if not forced:
-            _refuse_without_partition_table(disk)
-        return disk
-    if kind == "vhd":
-        from validator.disk.vhd import open_vhd
-
-        mapped: MappedDisk = open_vhd(source)
-    else:
-        from validator.disk.vhdx import open_vhdx
-
-        mapped = open_vhdx(source)
-    from validator.disk.witness import WitnessedDisk
-
-    return WitnessedDisk(mapped)
 
 
 def _refuse_without_partition_table(disk: Disk) -> None:
@@ -121,5 +117,5 @@ def _refuse_without_partition_table(disk: Disk) -> None:
         raise damaged(
             Location(Layer.CONTAINER, 0),
             expected="a VHD or VHDX container, or a raw disk with a valid partition table",
-            found=f"neither; read as a raw disk: {error.evidence.found}",
+            found=f"neither; read as a raw disk, {error.evidence}",
         ) from error

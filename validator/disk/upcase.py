@@ -1,12 +1,16 @@
-"""Names are compared without case, as Windows does it."""
-
-_UPPER = {code: code - 32 for code in range(ord("a"), ord("z") + 1)}
+"""Names are compared without case, as Windows does it: character by character."""
 
 
 def upcase(name: str) -> str:
-    """A name for comparison with an ASCII name.
+    """A name for comparison.
 
-    Only ASCII names are looked for. Neither $UpCase nor the kernel's table, unlike Unicode's, turns
-    another letter into one of ASCII (the long s, the dotless i and the Kelvin sign stay themselves).
+    Unlike in Unicode's rules no character becomes two (the sharp s stays), and none that is not ASCII
+    becomes one that is (the long s, the dotless i and the Kelvin sign stay themselves), as in $UpCase
+    and in the kernel's table.
     """
-    return name.translate(_UPPER)
+    return name.upper() if name.isascii() else "".join(map(_upcase, name))
+
+
+def _upcase(character: str) -> str:
+    upper = character.upper()
+    return upper if len(upper) == 1 and upper.isascii() == character.isascii() else character

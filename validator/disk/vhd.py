@@ -9,8 +9,8 @@ import sys
 import uuid
 from array import array
 
-from validator.disk.container import BlockDisk, Container, unpack_at
-from validator.evidence import Layer, Location, Unreadable, damaged
+from validator.disk.container import BlockDisk, Container, ParentLink, unpack_at
+from validator.evidence import Evidence, Layer, Location, Unreadable, damaged, made_good
 from validator.source import ByteSource, Overlay
 
 SECTOR = 512
@@ -21,6 +21,9 @@ MAX_ENTRIES = 2**22
 """Entries of the BAT that are looked at; 8 TiB in blocks of 2 MiB, four times the format's limit."""
 _CHUNK = 2**20
 _FIXED, _DYNAMIC, _DIFFERENCING = 2, 3, 4
+MAX_LOCATOR = 64 * 2**10
+_LOCATORS = (b"W2ru", b"W2ku", b"Wi2r", b"Wi2k")
+"""Platform codes whose data is a path in UTF-16."""
 _SPEC = "VHD 1.0"
 
 
@@ -30,42 +33,120 @@ def checksum(structure: bytes, field: int) -> int:
 
 
 def open_vhd(source: ByteSource) -> "FixedVhd | DynamicVhd":
-    """The disk in a fixed or dynamic VHD, all of its structures verified.
+    """The disk in a VHD, all of its structures verified, recovered in memory where the format allows.
+
+    A dynamic or differencing disk has a copy of its footer at the front, which stands in for a damaged
+    one and the other way round. Footers of 511 bytes, as written before 2004, are understood.
 
     Raises:
-        Unreadable: for damage, a saved state, and a differencing disk.
+        Unreadable: for damage that no copy makes good, and a saved state.
     """
-    offset = source.size - FOOTER_SIZE
-    if offset < 0:
-        raise _damage(0, "a footer of 512 bytes", f"a file of {source.size} bytes", "Hard Disk Footer")
-    footer = source.read_at(offset, FOOTER_SIZE)
-    kind, size = _verify_footer(footer, offset)
-    if kind == _FIXED:
-        if offset < size:
-            raise _damage(
-                offset + 48, f"a current size within the {offset} bytes before the footer", str(size)
-            )
-        return FixedVhd(source, footer, _with_one_size(source, footer, (offset,)))
-    front = source.read_at(0, FOOTER_SIZE)
-    if front != footer:
-        raise _damage(0, "a copy of the footer", "something else", "Dynamic Hard Disk Image")
-    return DynamicVhd(source, footer, size, _with_one_size(source, footer, (0, offset)))
+    view, recovered = Overlay(source), list[Evidence]()
+    front = _read_footer(view, 0)
+    footer, at = _read_last_footer(view)
+    if isinstance(footer, Unreadable):
+        # A fixed disk has no copy: what stands at its front is the disk's.
+        if isinstance(front, Unreadable) or _kind(front) == _FIXED:
+            raise footer
+        recovered.append(made_good(footer, "its copy at the front was used"))
+        at = _place_of_footer(view, front)
+        view.grow(at + FOOTER_SIZE)
+        view.lay(at, front)
+        footer = front
+    elif _kind(footer) != _FIXED and isinstance(front, Unreadable):
+        recovered.append(made_good(front, "the footer was used"))
+        view.lay(0, footer)
+    elif _kind(footer) != _FIXED and front != footer:
+        raise _damage(0, "a copy of the footer", "another footer", "Dynamic Hard Disk Image")
+    size = _verify_meaning(footer, at)
+    _show_one_size(view, footer, at)
+    if _kind(footer) != _FIXED:
+        return DynamicVhd(view.sound, tuple(recovered), footer, at)
+    if at < size:
+        raise _damage(at + 48, f"a current size within the {at} bytes before the footer", str(size))
+    return FixedVhd(view.sound, tuple(recovered), footer)
 
 
-def _with_one_size(source: ByteSource, footer: bytes, offsets: tuple[int, ...]) -> ByteSource:
-    """The file with footers whose original size is the current one.
+def _read_footer(view: Overlay, offset: int) -> bytes | Unreadable:
+    """A footer whose cookie, checksum and version hold, or why there is none."""
+    if offset < 0 or offset + FOOTER_SIZE > view.size:
+        return _damage(0, "a footer of 512 bytes", f"a file of {view.size} bytes")
+    footer = view.read_at(offset, FOOTER_SIZE)
+    if footer[:8] != b"conectix":
+        return _damage(offset, "the footer's cookie “conectix”", footer[:8].hex(" "))
+    (stored,) = unpack_at(">I", footer, 64)
+    if stored != (computed := checksum(footer, 64)):
+        return _damage(offset + 64, f"the footer's checksum {computed:#010x}", f"{stored:#010x}")
+    features, version = unpack_at(">II", footer, 8)
+    if not features & 2:
+        return _damage(offset + 8, "the feature bit that is always set", f"{features:#x}")
+    if version != 0x00010000:
+        return _damage(offset + 12, "format version 1.0", f"{version:#010x}")
+    return footer
+
+
+def _read_last_footer(view: Overlay) -> tuple[bytes | Unreadable, int]:
+    """The footer at the end of the file, or why there is none, and its offset.
+
+    One of 511 bytes gets its last byte, which is reserved and zero, in the view.
+    """
+    length = view.size
+    footer = _read_footer(view, length - FOOTER_SIZE)
+    if isinstance(footer, Unreadable) and length > FOOTER_SIZE:
+        longer = Overlay(view, length + 1)
+        if not isinstance(short := _read_footer(longer, length + 1 - FOOTER_SIZE), Unreadable):
+            view.grow(length + 1)
+            return short, length + 1 - FOOTER_SIZE
+    return footer, length - FOOTER_SIZE
+
+
+def _place_of_footer(view: Overlay, footer: bytes) -> int:
+    """Where the lost footer of a disk with blocks has to be laid.
+
+    In the last sector of the file if all blocks end before it, else (the file was cut there) behind it.
+    """
+    end = -(-view.size // SECTOR) * SECTOR
+    (header_at,) = unpack_at(">Q", footer, 16)
+    header = view.read_at(header_at, HEADER_SIZE)
+    table_at, _version, entries, block_size = unpack_at(">QIII", header, 16)
+    bat = _read_bat(view, table_at, min(entries, MAX_ENTRIES))
+    used = max((sector for sector in bat if sector != ABSENT), default=0)
+    last = used * SECTOR + _bitmap_size(block_size) + block_size if used else 0
+    if last > view.size:
+        raise _damage(view.size, f"{last} bytes of blocks", "the end of the file: it is cut", "Data Blocks")
+    return end - FOOTER_SIZE if last <= end - FOOTER_SIZE else end
+
+
+def _read_bat(source: ByteSource, offset: int, entries: int) -> "array[int]":
+    bat: array[int] = array("I")
+    for start in range(0, 4 * entries, _CHUNK):
+        bat.frombytes(source.read_at(offset + start, min(_CHUNK, 4 * entries - start)))
+    if sys.byteorder == "little":
+        bat.byteswap()
+    return bat
+
+
+def _kind(footer: bytes) -> int:
+    return unpack_at(">I", footer, 60)[0]
+
+
+def _bitmap_size(block_size: int) -> int:
+    return -(-block_size // SECTOR // 8 // SECTOR) * SECTOR
+
+
+def _show_one_size(view: Overlay, footer: bytes, at: int) -> None:
+    """Lay footers whose original size is the current one.
 
     The original size is informational ("Hard Disk Footer"): a resized disk keeps it. libvhdi takes it
     for the size of the disk.
     """
     if footer[40:48] == footer[48:56]:
-        return source
-    footer = footer[:40] + footer[48:56] + footer[48:64] + bytes(4) + footer[68:]
-    footer = footer[:64] + checksum(footer, 64).to_bytes(4, "big") + footer[68:]
-    view = Overlay(source)
-    for offset in offsets:
-        view.lay(offset, footer)
-    return view
+        return
+    plain = footer[:40] + footer[48:56] + footer[48:64] + bytes(4) + footer[68:]
+    plain = plain[:64] + checksum(plain, 64).to_bytes(4, "big") + plain[68:]
+    view.lay(at, plain)
+    if _kind(footer) != _FIXED:
+        view.lay(0, plain)
 
 
 def _damage(offset: int, expected: str, found: str, section: str = "Hard Disk Footer") -> Unreadable:
@@ -73,30 +154,17 @@ def _damage(offset: int, expected: str, found: str, section: str = "Hard Disk Fo
     return damaged(where, expected=expected, found=found, spec=f"{_SPEC}, {section}")
 
 
-def _verify_footer(footer: bytes, offset: int) -> tuple[int, int]:
-    """Disk type and current size of a footer that verifies."""
-    if footer[:8] != b"conectix":
-        raise _damage(offset, "the footer's cookie “conectix”", footer[:8].hex(" "))
-    (stored,) = unpack_at(">I", footer, 64)
-    if stored != (computed := checksum(footer, 64)):
-        raise _damage(offset + 64, f"the footer's checksum {computed:#010x}", f"{stored:#010x}")
-    features, version = unpack_at(">II", footer, 8)
-    if not features & 2:
-        raise _damage(offset + 8, "the feature bit that is always set", f"{features:#x}")
-    if version != 0x00010000:
-        raise _damage(offset + 12, "format version 1.0", f"{version:#010x}")
+def _verify_meaning(footer: bytes, at: int) -> int:
+    """The current size in a footer that holds, if its disk can be judged."""
     size, _geometry, kind = unpack_at(">QII", footer, 48)
-    if kind == _DIFFERENCING:
-        raise _damage(offset + 60, "a fixed or dynamic disk", "a differencing disk: merge it into its parent")
-    if kind not in (_FIXED, _DYNAMIC):
-        raise _damage(offset + 60, "disk type 2, 3 or 4", str(kind))
+    if kind not in (_FIXED, _DYNAMIC, _DIFFERENCING):
+        raise _damage(at + 60, "disk type 2, 3 or 4", str(kind))
     if size == 0 or size % SECTOR:
-        raise _damage(offset + 48, "a current size in whole sectors", str(size))
+        raise _damage(at + 48, "a current size in whole sectors", str(size))
     if footer[84]:
-        raise _damage(
-            offset + 84, "no saved state", "the flag of a suspended machine: its disk is not its whole state"
-        )
-    return kind, size
+        found = "the flag of a suspended machine: its disk is not its whole state"
+        raise _damage(at + 84, "no saved state", found)
+    return size
 
 
 def _container(source: ByteSource, footer: bytes, subformat: str, block_size: int | None) -> Container:
@@ -117,36 +185,65 @@ def _container(source: ByteSource, footer: bytes, subformat: str, block_size: in
 class FixedVhd(BlockDisk):
     """The disk's bytes as they are, then the footer."""
 
-    def __init__(self, source: ByteSource, footer: bytes, sound: ByteSource) -> None:
-        self._source = source
+    def __init__(self, sound: ByteSource, recovered: tuple[Evidence, ...], footer: bytes) -> None:
         self.sound = sound
-        self.container = _container(source, footer, "fixed", None)
+        self.recovered = recovered
+        self.container = _container(sound, footer, "fixed", None)
+        self.identifier = str(uuid.UUID(bytes=footer[68:84]))
+        self.time: int | None = unpack_at(">I", footer, 24)[0]
 
     def _read_block(self, block: int, within: int, length: int) -> bytes:
-        return self._source.read_at(within, length)
+        return self.sound.read_at(within, length)
 
 
 class DynamicVhd(BlockDisk):
-    """Blocks where the BAT says, each behind a bitmap of the sectors that were ever written."""
+    """Blocks where the BAT says, each behind a bitmap of its sectors.
 
-    def __init__(self, source: ByteSource, footer: bytes, size: int, sound: ByteSource) -> None:
-        self._source = source
+    In a dynamic disk the bitmap says which sectors were ever written, in a differencing disk which are
+    its own; the others are the parent's.
+    """
+
+    def __init__(
+        self, sound: ByteSource, recovered: tuple[Evidence, ...], footer: bytes, footer_at: int
+    ) -> None:
         self.sound = sound
-        self._end = source.size - FOOTER_SIZE
+        self.recovered = recovered
+        self.identifier = str(uuid.UUID(bytes=footer[68:84]))
+        self.time: int | None = unpack_at(">I", footer, 24)[0]
+        self._end = footer_at
         (self._header_at,) = unpack_at(">Q", footer, 16)
-        self._table_at, entries, block_size = self._verify_header(size)
-        self._bitmap_size = -(-block_size // SECTOR // 8 // SECTOR) * SECTOR
-        self.container = _container(source, footer, "dynamic", block_size)
-        self._bat = self._read_bat(entries)
+        self._table_at, entries, block_size = self._verify_header(unpack_at(">Q", footer, 48)[0])
+        self._bitmap_size = _bitmap_size(block_size)
+        differencing = _kind(footer) == _DIFFERENCING
+        self.container = _container(sound, footer, "differencing" if differencing else "dynamic", block_size)
+        if differencing:
+            self.parent_link = self._read_parent_link()
+        self._bat = _read_bat(sound, self._table_at, entries)
         self._verify_bat()
         self._bitmap: tuple[int, bytes] = -1, b""
+
+    def _read_parent_link(self) -> ParentLink:
+        header = self.sound.read_at(self._header_at, HEADER_SIZE)
+        names = []
+        for index in range(8):
+            at = 576 + 24 * index
+            length, _reserved, offset = unpack_at(">IIQ", header, at + 8)
+            if (
+                header[at : at + 4] in _LOCATORS
+                and 0 < length <= MAX_LOCATOR
+                and offset + length <= self._end
+            ):
+                names.append(self.sound.read_at(offset, length).decode("utf-16-le", "replace").rstrip("\0"))
+        names.append(header[64:576].decode("utf-16-be", "replace").partition("\0")[0])
+        identifier = str(uuid.UUID(bytes=header[40:56]))
+        return ParentLink("vhd", (identifier,), tuple(filter(None, names)), unpack_at(">I", header, 56)[0])
 
     def _verify_header(self, size: int) -> tuple[int, int, int]:
         section = "Dynamic Disk Header"
         at = self._header_at
         if at < FOOTER_SIZE or at % SECTOR or at + HEADER_SIZE > self._end:
             raise _damage(16, "a data offset inside the file", f"{at:#x}")
-        header = self._source.read_at(at, HEADER_SIZE)
+        header = self.sound.read_at(at, HEADER_SIZE)
         if header[:8] != b"cxsparse":
             raise _damage(at, "the header's cookie “cxsparse”", header[:8].hex(" "), section)
         (stored,) = unpack_at(">I", header, 36)
@@ -170,14 +267,6 @@ class DynamicVhd(BlockDisk):
             raise _damage(at + 16, "a table apart from the header", f"{table:#x}", section)
         self._table_size = 4 * entries
         return table, needed, block_size
-
-    def _read_bat(self, entries: int) -> "array[int]":
-        bat: array[int] = array("I")
-        for start in range(0, 4 * entries, _CHUNK):
-            bat.frombytes(self._source.read_at(self._table_at + start, min(_CHUNK, 4 * entries - start)))
-        if sys.byteorder == "little":
-            bat.byteswap()
-        return bat
 
     def _verify_bat(self) -> None:
         """Every block inside the file, apart from the metadata and from every other block."""
@@ -208,23 +297,37 @@ class DynamicVhd(BlockDisk):
 
     def _read_block(self, block: int, within: int, length: int) -> bytes:
         sector = self._bat[block]
+        in_disk = block * (self.container.block_size or 0)
         if sector == ABSENT:
+            if self.parent_link is not None:
+                return self.read_parent(in_disk + within, length)
             return bytes(length)
         start = sector * SECTOR
-        data = self._source.read_at(start + self._bitmap_size + within, length)
         if block != self._bitmap[0]:
-            self._bitmap = block, self._source.read_at(start, self._bitmap_size)
+            self._bitmap = block, self.sound.read_at(start, self._bitmap_size)
         bits = self._bitmap[1]
-        first, last = within // SECTOR, (within + length - 1) // SECTOR
-        for number in range(first, last + 1):
-            if bits[number // 8] & (0x80 >> number % 8):
-                continue
-            begin = max(0, number * SECTOR - within)
-            if any(data[begin : (number + 1) * SECTOR - within]):
-                raise _damage(
-                    start + number // 8,
-                    "a bit set in the block bitmap for a sector that holds data",
-                    "a clear bit: readers would disagree about this sector",
-                    "Data Blocks",
-                )
-        return data
+        first, end = within // SECTOR, -(-(within + length) // SECTOR)
+        pieces = []
+        while first < end:
+            last, own = first, _is_set(bits, first)
+            while last < end and _is_set(bits, last) == own:
+                last += 1
+            begin, stop = max(within, first * SECTOR), min(within + length, last * SECTOR)
+            if not own and self.parent_link is not None:
+                pieces.append(self.read_parent(in_disk + begin, stop - begin))
+            else:
+                data = self.sound.read_at(start + self._bitmap_size + begin, stop - begin)
+                if not own and any(data):
+                    raise _damage(
+                        start + first // 8,
+                        "a bit set in the block bitmap for a sector that holds data",
+                        "a clear bit: readers would disagree about this sector",
+                        "Data Blocks",
+                    )
+                pieces.append(data)
+            first = last
+        return b"".join(pieces)
+
+
+def _is_set(bitmap: bytes, sector: int) -> bool:
+    return bool(bitmap[sector // 8] & (0x80 >> sector % 8))

@@ -5,14 +5,16 @@ Headers and region tables carry a CRC-32C; metadata and BAT carry none, so that 
 are their only defence and every entry is held to them.
 """
 
+import re
 import sys
 import uuid
 from array import array
 from typing import NamedTuple
 
-from validator.disk.container import BlockDisk, Container, unpack_at
+from validator.disk.container import BlockDisk, Container, ParentLink, unpack_at
 from validator.disk.crc32c import crc32c
-from validator.evidence import Layer, Location, Unreadable, damaged
+from validator.disk.vhdx_log import replay
+from validator.evidence import Evidence, Layer, Location, Unreadable, damaged, made_good
 from validator.source import ByteSource, Overlay
 
 KIB, MIB = 2**10, 2**20
@@ -33,6 +35,9 @@ _VIRTUAL_DISK_ID = uuid.UUID("beca12ab-b2e6-4523-93ef-c309e000c746")
 _LOGICAL_SECTOR_SIZE = uuid.UUID("8141bf1d-a96f-4709-ba47-f233a8faab5f")
 _PHYSICAL_SECTOR_SIZE = uuid.UUID("cda348c7-445d-4471-9cc9-e9885251c556")
 _PARENT_LOCATOR = uuid.UUID("a8d35f2d-b30b-454d-abf7-d3d84834ab0c")
+_VHDX_LOCATOR = uuid.UUID("b04aefb7-d19e-4a81-b789-25b8e9445913")
+_GUID = re.compile(r"\{?[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\}?")
+MAX_LOCATOR = 64 * KIB
 _ITEM_SIZES = {
     _FILE_PARAMETERS: 8,
     _VIRTUAL_DISK_SIZE: 8,
@@ -40,7 +45,7 @@ _ITEM_SIZES = {
     _LOGICAL_SECTOR_SIZE: 4,
     _PHYSICAL_SECTOR_SIZE: 4,
 }
-_NOT_PRESENT, _UNDEFINED, _ZERO, _UNMAPPED, _FULLY_PRESENT = 0, 1, 2, 3, 6
+_NOT_PRESENT, _UNDEFINED, _ZERO, _UNMAPPED, _FULLY_PRESENT, _PARTIALLY_PRESENT = 0, 1, 2, 3, 6, 7
 _ZERO_STATES = (_NOT_PRESENT, _ZERO)
 _UNCERTAIN_STATES = {_UNDEFINED: "undefined", _UNMAPPED: "unmapped"}
 
@@ -75,10 +80,10 @@ class Span(NamedTuple):
 
 
 def open_vhdx(source: ByteSource) -> "VhdxDisk":
-    """The disk in a fixed or dynamic VHDX, all of its structures verified.
+    """The disk in a VHDX, all of its structures verified, recovered in memory where the format allows.
 
     Raises:
-        Unreadable: for damage, a log that was not replayed, and a differencing disk.
+        Unreadable: for damage that no copy makes good, a log that cannot be replayed.
     """
     if source.size < REGION_TABLE_OFFSETS[1] + TABLE_SIZE:
         raise _damage(
@@ -86,80 +91,110 @@ def open_vhdx(source: ByteSource) -> "VhdxDisk":
         )
     if (signature := source.read_at(0, 8)) != b"vhdxfile":
         raise _damage(0, "the signature “vhdxfile”", signature.hex(" "), "2.2.1 File Type Identifier")
-    creator = source.read_at(8, 512).decode("utf-16-le", "replace").partition("\0")[0]
-    log = _read_headers(source)
-    regions = _read_region_tables(source, log)
-    metadata, table = _read_metadata(source, regions[_METADATA])
-    sound: ByteSource = source
-    if table is not None:
-        sound = Overlay(source)
-        sound.lay(metadata.region.offset, table)
-    return VhdxDisk(source, sound, creator, log, regions[_BAT], metadata)
+    view, recovered = Overlay(source), list[Evidence]()
+    header, at = _read_headers(view, recovered)
+    log = _read_log(view, header, at, recovered)
+    regions = _read_region_tables(view, log, recovered)
+    metadata = _read_metadata(view, regions[_METADATA])
+    return VhdxDisk(view, tuple(recovered), header, log, regions[_BAT], metadata)
 
 
-def _read_headers(source: ByteSource) -> Span:
-    """The log's place as the current header has it. Both headers must hold."""
+def _read_headers(view: Overlay, recovered: list[Evidence]) -> tuple[bytes, int]:
+    """The current header and its offset: of the valid ones that with the higher sequence number.
+
+    A header that does not hold is laid over with the other, as [MS-VHDX] 2.2.2 has it on opening.
+    """
     section = "2.2.2 Headers"
-    sequences: dict[int, bytes] = {}
+    valid: list[tuple[int, bytes, int]] = []
+    faults: list[Unreadable] = []
     for offset in HEADER_OFFSETS:
-        header = source.read_at(offset, HEADER_SIZE)
-        if header[:4] != b"head":
-            raise _damage(offset, "the header's signature “head”", header[:4].hex(" "), section)
-        _verify_crc(header, offset, "header", section)
-        (sequence,) = unpack_at("<Q", header, 8)
-        if sequences.get(sequence, header) != header:
-            raise _damage(offset + 8, "headers of different sequence numbers", f"{sequence} twice", section)
-        sequences[sequence] = header
-    current = sequences[max(sequences)]
-    at = HEADER_OFFSETS[0] if current == source.read_at(HEADER_OFFSETS[0], HEADER_SIZE) else HEADER_OFFSETS[1]
-    log_version, version, log_length, log_offset = unpack_at("<HHIQ", current, 64)
+        header = view.read_at(offset, HEADER_SIZE)
+        try:
+            if header[:4] != b"head":
+                raise _damage(offset, "the header's signature “head”", header[:4].hex(" "), section)
+            _verify_crc(header, offset, "header", section)
+        except Unreadable as error:
+            faults.append(error)
+            continue
+        valid.append((unpack_at("<Q", header, 8)[0], header, offset))
+    if not valid:
+        raise faults[0]
+    if len(valid) == 2 and valid[0][0] == valid[1][0] and valid[0][1] != valid[1][1]:
+        found = f"{valid[0][0]} in both"
+        raise _damage(HEADER_OFFSETS[1] + 8, "headers of different sequence numbers", found, section)
+    _sequence, current, at = max(valid, key=lambda each: each[0])
+    if faults:
+        view.lay(sum(HEADER_OFFSETS) - at, current)
+        recovered.append(made_good(faults[0], "the other header was used"))
+    return current, at
+
+
+def _read_log(view: Overlay, header: bytes, at: int, recovered: list[Evidence]) -> Span:
+    """The log's place, after what is pending in it was replayed."""
+    section = "2.2.2 Headers"
+    log_version, version, log_length, log_offset = unpack_at("<HHIQ", header, 64)
     if version != 1:
         raise _damage(at + 66, "format version 1", str(version), section)
-    if any(current[48:64]):
-        found = "a log that is still to be replayed: the image was not closed cleanly"
-        raise _damage(at + 48, "an empty log", found, "2.3 Log")
-    if log_version:
-        raise _damage(at + 64, "log version 0", str(log_version), section)
     log = Span("the log", log_offset, log_length)
-    if log_offset % MIB or log_length % MIB or log_offset < MIB or log.end > source.size:
+    if log_offset % MIB or log_length % MIB or log_offset < MIB or log.end > view.size:
         raise _damage(at + 68, "a log inside the file", f"{log_length:#x} bytes at {log_offset:#x}", section)
+    if any(header[48:64]):
+        if log_version:
+            raise _damage(at + 64, "log version 0", str(log_version), section)
+        entries, sectors = replay(view, log_offset, log_length, header[48:64])
+        fault = _damage(at + 48, "an empty log", "one that was pending", "2.3 Log")
+        how = f"{entries} entries with {sectors} sectors of 4 KiB were replayed in memory"
+        recovered.append(made_good(fault, how))
     return log
 
 
-def _read_region_tables(source: ByteSource, log: Span) -> dict[uuid.UUID, Span]:
-    """BAT and metadata region. Both copies of the table must hold, and say the same."""
+def _read_region_tables(view: Overlay, log: Span, recovered: list[Evidence]) -> dict[uuid.UUID, Span]:
+    """BAT and metadata region, by the first table that holds; one that does not is laid over with it."""
     section = "2.2.3 Region Table"
-    first: bytes | None = None
+    valid: list[tuple[bytes, int]] = []
+    faults: list[tuple[Unreadable, int]] = []
     for at in REGION_TABLE_OFFSETS:
-        table = source.read_at(at, TABLE_SIZE)
-        if table == first:
+        table = view.read_at(at, TABLE_SIZE)
+        if valid and table == valid[0][0]:
             continue
-        if table[:4] != b"regi":
-            raise _damage(at, "the region table's signature “regi”", table[:4].hex(" "), section)
-        _verify_crc(table, at, "region table", section)
-        if first is not None:
-            raise _damage(at, "a copy of the first region table", "another table", section)
-        first = table
-    assert first is not None
-    (count,) = unpack_at("<I", first, 8)
+        try:
+            if table[:4] != b"regi":
+                raise _damage(at, "the region table's signature “regi”", table[:4].hex(" "), section)
+            _verify_crc(table, at, "region table", section)
+        except Unreadable as error:
+            faults.append((error, at))
+            continue
+        valid.append((table, at))
+    if not valid:
+        raise faults[0][0]
+    if len(valid) == 2:
+        raise _damage(REGION_TABLE_OFFSETS[1], "a copy of the first region table", "another table", section)
+    table, at = valid[0]
+    for fault, offset in faults:
+        view.lay(offset, table)
+        recovered.append(made_good(fault, "the other region table was used"))
+    return _regions(table, at, log, view.size)
+
+
+def _regions(table: bytes, at: int, log: Span, file_size: int) -> dict[uuid.UUID, Span]:
+    section = "2.2.3 Region Table"
+    (count,) = unpack_at("<I", table, 8)
     if count > MAX_TABLE_ENTRIES:
-        raise _damage(
-            REGION_TABLE_OFFSETS[0] + 8, f"at most {MAX_TABLE_ENTRIES} regions", str(count), section
-        )
+        raise _damage(at + 8, f"at most {MAX_TABLE_ENTRIES} regions", str(count), section)
     spans = [Span("the header section", 0, MIB), log]
     regions: dict[uuid.UUID, Span] = {}
     for index in range(count):
-        at = 16 + 32 * index
-        guid = uuid.UUID(bytes_le=first[at : at + 16])
-        offset, length, required = unpack_at("<QII", first, at + 16)
-        where = REGION_TABLE_OFFSETS[0] + at
+        entry = 16 + 32 * index
+        guid = uuid.UUID(bytes_le=table[entry : entry + 16])
+        offset, length, required = unpack_at("<QII", table, entry + 16)
+        where = at + entry
         name = {_BAT: "the BAT", _METADATA: "the metadata region"}.get(guid, f"region {guid}")
         region = Span(name, offset, length)
         if guid in regions:
             raise _damage(where, "one entry a region", f"{name} twice", section)
         if name.startswith("region") and required & 1:
             raise _damage(where, "regions that are known", f"{guid}, which is marked as required", section)
-        if offset % MIB or length % MIB or not length or region.end > source.size:
+        if offset % MIB or length % MIB or not length or region.end > file_size:
             raise _damage(
                 where, "a region inside the file", f"{name}: {length:#x} bytes at {offset:#x}", section
             )
@@ -170,7 +205,7 @@ def _read_region_tables(source: ByteSource, log: Span) -> dict[uuid.UUID, Span]:
         regions[guid] = region
     for guid, name in ((_BAT, "the BAT"), (_METADATA, "the metadata region")):
         if guid not in regions:
-            raise _damage(REGION_TABLE_OFFSETS[0], name, "a region table without it", section)
+            raise _damage(at, name, "a region table without it", section)
     return regions
 
 
@@ -183,15 +218,17 @@ class Metadata(NamedTuple):
     virtual_size: int
     disk_id: str
     logical_sector_size: int
+    parent: ParentLink | None
+    """Of a differencing disk."""
 
 
-def _read_metadata(source: ByteSource, region: Span) -> tuple[Metadata, bytes | None]:
-    """The metadata, and where the table holds more than the known items, a table of these alone.
+def _read_metadata(view: Overlay, region: Span) -> Metadata:
+    """The metadata; a table that holds more than the known items is laid over with one of these alone.
 
     The format allows items of the user and optional ones; libvhdi refuses some of them.
     """
     section = "2.6 Metadata Region"
-    table = source.read_at(region.offset, TABLE_SIZE)
+    table = view.read_at(region.offset, TABLE_SIZE)
     if table[:8] != b"metadata":
         raise _damage(region.offset, "the signature “metadata”", table[:8].hex(" "), section)
     (count,) = unpack_at("<H", table, 10)
@@ -206,27 +243,28 @@ def _read_metadata(source: ByteSource, region: Span) -> tuple[Metadata, bytes | 
         guid = uuid.UUID(bytes_le=table[at : at + 16])
         offset, length, flags = unpack_at("<III", table, at + 16)
         user = flags & 1
-        if guid == _PARENT_LOCATOR:
-            continue
-        if guid not in _ITEM_SIZES or user:
+        if (guid not in _ITEM_SIZES and guid != _PARENT_LOCATOR) or user:
             if flags & 4 and not user:
                 raise _damage(where, "metadata items that are known", f"{guid}, marked as required", section)
             continue
         span = Span(f"item {guid}", offset, length)
         if guid in items:
             raise _damage(where, "one entry an item", f"{guid} twice", section)
-        if length != _ITEM_SIZES[guid] or offset < TABLE_SIZE or span.end > region.length:
-            raise _damage(where, f"an item of {_ITEM_SIZES[guid]} bytes", f"{length} at {offset:#x}", section)
+        size = _ITEM_SIZES.get(guid, min(length, MAX_LOCATOR))
+        if length != size or offset < TABLE_SIZE or span.end > region.length:
+            raise _damage(where, f"an item of {size} bytes", f"{length} at {offset:#x}", section)
         if any(span.overlaps(other) for other in spans):
             raise _damage(where, "an item of its own", f"{guid} over another", section)
         spans.append(span)
         known += table[at : at + 32]
-        items[guid] = region.offset + offset, source.read_at(region.offset + offset, length)
+        items[guid] = region.offset + offset, view.read_at(region.offset + offset, length)
     for guid in _ITEM_SIZES:
         if guid not in items:
             raise _damage(region.offset, f"metadata item {guid}", "none", section)
-    plain = table[:10] + len(items).to_bytes(2, "little") + table[12:32] + known
-    return _verify_metadata(region, items), None if count == len(items) else plain.ljust(TABLE_SIZE, b"\0")
+    if count != len(items):
+        plain = table[:10] + len(items).to_bytes(2, "little") + table[12:32] + known
+        view.lay(region.offset, plain.ljust(TABLE_SIZE, b"\0"))
+    return _verify_metadata(region, items)
 
 
 def _verify_metadata(region: Span, items: dict[uuid.UUID, tuple[int, bytes]]) -> Metadata:
@@ -235,10 +273,11 @@ def _verify_metadata(region: Span, items: dict[uuid.UUID, tuple[int, bytes]]) ->
     block_size, flags = unpack_at("<II", data)
     if not MIB <= block_size <= 256 * MIB or block_size & (block_size - 1):
         raise _damage(where, "a block size from 1 to 256 MiB, a power of two", str(block_size), section)
+    parent = None
     if flags & 2:
-        raise _damage(
-            where + 4, "a fixed or dynamic disk", "a differencing disk: merge it into its parent", section
-        )
+        if _PARENT_LOCATOR not in items:
+            raise _damage(where + 4, "a parent locator in a differencing disk", "none", section)
+        parent = _parent_link(*items[_PARENT_LOCATOR])
     where, data = items[_LOGICAL_SECTOR_SIZE]
     (logical,) = unpack_at("<I", data)
     if logical not in (512, 4096):
@@ -258,30 +297,65 @@ def _verify_metadata(region: Span, items: dict[uuid.UUID, tuple[int, bytes]]) ->
         virtual_size,
         str(uuid.UUID(bytes_le=items[_VIRTUAL_DISK_ID][1])),
         logical,
+        parent,
     )
 
 
+def _parent_link(where: int, data: bytes) -> ParentLink:
+    """The identifiers and the names that a parent locator gives for the parent."""
+    section = "2.6.2.6 Parent Locator"
+    if len(data) < 20 or uuid.UUID(bytes_le=data[:16]) != _VHDX_LOCATOR:
+        raise _damage(where, "a parent locator of type VHDX", data[:16].hex(" "), section)
+    (count,) = unpack_at("<H", data, 18)
+    entries: dict[str, str] = {}
+    for index in range(count):
+        at = 20 + 12 * index
+        if at + 12 > len(data):
+            raise _damage(where + 18, "entries inside the locator", f"{count} of them", section)
+        key_at, value_at, key_length, value_length = unpack_at("<IIHH", data, at)
+        if key_at + key_length > len(data) or value_at + value_length > len(data):
+            raise _damage(where + at, "an entry inside the locator", f"{value_length} bytes", section)
+        key = data[key_at : key_at + key_length].decode("utf-16-le", "replace").rstrip("\0")
+        entries[key] = data[value_at : value_at + value_length].decode("utf-16-le", "replace").rstrip("\0")
+    linkages = (entries.get(key, "") for key in ("parent_linkage", "parent_linkage2"))
+    identifiers = [linkage.strip("{}").lower() for linkage in linkages if _GUID.fullmatch(linkage.lower())]
+    if not identifiers:
+        raise _damage(where, "the parent's identifier (parent_linkage)", "none", section)
+    names = (entries.get(key, "") for key in ("relative_path", "absolute_win32_path", "volume_path"))
+    return ParentLink("vhdx", tuple(identifiers), tuple(name for name in names if name), None)
+
+
 class VhdxDisk(BlockDisk):
-    """Payload blocks where the BAT says."""
+    """Payload blocks where the BAT says; what a differencing disk does not hold is its parent's."""
 
     def __init__(
-        self, source: ByteSource, sound: ByteSource, creator: str, log: Span, bat: Span, metadata: Metadata
+        self,
+        view: Overlay,
+        recovered: tuple[Evidence, ...],
+        header: bytes,
+        log: Span,
+        bat: Span,
+        metadata: Metadata,
     ) -> None:
-        self._source = source
-        self.sound = sound
+        self._source = self.sound = view.sound
         self._bat_region = bat
         self._chunk_ratio = 2**23 * metadata.logical_sector_size // metadata.block_size
+        self._sector_size = metadata.logical_sector_size
+        self.recovered = recovered
+        self.parent_link = metadata.parent
+        subformat = "fixed" if metadata.leave_allocated else "dynamic"
         self.container = Container(
             "vhdx",
-            "fixed" if metadata.leave_allocated else "dynamic",
-            source.size,
+            "differencing" if metadata.parent else subformat,
+            self._source.size,
             metadata.virtual_size,
             metadata.logical_sector_size,
             metadata.block_size,
             metadata.disk_id,
-            creator or None,
+            self._source.read_at(8, 512).decode("utf-16-le", "replace").partition("\0")[0] or None,
             checksums=True,
         )
+        self.identifier = str(uuid.UUID(bytes_le=header[32:48]))
         self._bat = self._read_bat(metadata)
         self._verify_bat((log, bat, metadata.region))
 
@@ -289,6 +363,8 @@ class VhdxDisk(BlockDisk):
         section = "2.5 BAT"
         blocks = -(-metadata.virtual_size // metadata.block_size)
         entries = blocks + (blocks - 1) // self._chunk_ratio
+        if metadata.parent:
+            entries = -(-blocks // self._chunk_ratio) * (self._chunk_ratio + 1)
         at = self._bat_region.offset
         if 8 * entries > self._bat_region.length:
             raise _damage(at, f"a BAT of {entries} entries", f"{self._bat_region.length} bytes", section)
@@ -303,42 +379,75 @@ class VhdxDisk(BlockDisk):
 
     def _verify_bat(self, reserved: tuple[Span, ...]) -> None:
         """Every block inside the file, apart from the regions, the log and every other block."""
-        block_size = self.container.block_size or 0
-        units = block_size // MIB
+        units = (self.container.block_size or 0) // MIB
         used = bytearray(-(-self._source.size // MIB))
-        free = bytes(units)
         for span in (Span("the header section", 0, MIB), *reserved):
             used[span.offset // MIB : span.end // MIB] = b"\1" * (span.length // MIB)
+        differencing = self.parent_link is not None
+        present = (_FULLY_PRESENT, _PARTIALLY_PRESENT) if differencing else (_FULLY_PRESENT,)
         for index, entry in enumerate(self._bat):
             state, unit = entry & 7, entry >> 20
             if index % (self._chunk_ratio + 1) == self._chunk_ratio:
-                if state:
+                if state == _FULLY_PRESENT and differencing:
+                    self._claim(index, unit, 1, used)
+                elif state:
                     raise self._bat_damage(index, "no sector bitmap in this disk", f"state {state}")
-                continue
-            if state == _FULLY_PRESENT:
-                if unit * MIB + block_size > self._source.size:
-                    raise self._bat_damage(index, "a block inside the file", f"a block at {unit * MIB:#x}")
-                if used[unit : unit + units] != free:
-                    raise self._bat_damage(
-                        index, "a block of its own", f"one at {unit * MIB:#x} over something else"
-                    )
-                used[unit : unit + units] = b"\1" * units
+            elif state in present:
+                self._claim(index, unit, units, used)
             elif state > _UNMAPPED:
                 raise self._bat_damage(index, "a payload block state of this disk", f"state {state}")
+
+    def _claim(self, index: int, unit: int, units: int, used: bytearray) -> None:
+        if (unit + units) * MIB > self._source.size:
+            raise self._bat_damage(index, "a block inside the file", f"a block at {unit * MIB:#x}")
+        if any(used[unit : unit + units]):
+            raise self._bat_damage(index, "a block of its own", f"one at {unit * MIB:#x} over something else")
+        used[unit : unit + units] = b"\1" * units
 
     def _bat_damage(self, index: int, expected: str, found: str) -> Unreadable:
         return _damage(self._bat_region.offset + 8 * index, expected, found, "2.5.1 BAT Entry")
 
     def _read_block(self, block: int, within: int, length: int) -> bytes:
         index = block + block // self._chunk_ratio
-        entry = self._bat[index]
-        state = entry & 7
+        state, offset = self._bat[index] & 7, (self._bat[index] >> 20) * MIB
         if state == _FULLY_PRESENT:
-            return self._source.read_at((entry >> 20) * MIB + within, length)
+            return self._source.read_at(offset + within, length)
+        if state == _PARTIALLY_PRESENT:
+            return self._read_partial(block, offset, within, length)
+        if state == _NOT_PRESENT and self.parent_link is not None:
+            return self.read_parent(block * (self.container.block_size or 0) + within, length)
         if state in _ZERO_STATES:
             return bytes(length)
-        raise self._bat_damage(
-            index,
-            "a block with content",
-            f"one that is {_UNCERTAIN_STATES[state]}, so that it may hold anything",
-        )
+        found = f"one that is {_UNCERTAIN_STATES[state]}, so that it may hold anything"
+        raise self._bat_damage(index, "a block with content", found)
+
+    def _read_partial(self, block: int, offset: int, within: int, length: int) -> bytes:
+        """A block of which the sector bitmap says, sector by sector, whose it is."""
+        chunk, number = divmod(block, self._chunk_ratio)
+        index = (chunk + 1) * (self._chunk_ratio + 1) - 1
+        if self._bat[index] & 7 != _FULLY_PRESENT:
+            raise self._bat_damage(index, "the sector bitmap of a partially present block", "none")
+        block_size = self.container.block_size or 0
+        sectors = block_size // self._sector_size
+        start = number * sectors + within // self._sector_size
+        end = number * sectors + -(-(within + length) // self._sector_size)
+        bitmap_at = (self._bat[index] >> 20) * MIB
+        bitmap = self._source.read_at(bitmap_at + start // 8, -(-end // 8) - start // 8)
+
+        def own(sector: int) -> bool:
+            return bool(bitmap[sector // 8 - start // 8] >> sector % 8 & 1)
+
+        pieces = []
+        first = start
+        while first < end:
+            last = first
+            while last < end and own(last) == own(first):
+                last += 1
+            begin = max(within, (first - number * sectors) * self._sector_size)
+            stop = min(within + length, (last - number * sectors) * self._sector_size)
+            if own(first):
+                pieces.append(self._source.read_at(offset + begin, stop - begin))
+            else:
+                pieces.append(self.read_parent(block * block_size + begin, stop - begin))
+            first = last
+        return b"".join(pieces)

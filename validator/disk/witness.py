@@ -5,8 +5,9 @@ One decoder can be wrong without a word; two that were written apart seldom are 
 
 from typing import Any
 
-from validator.disk.container import Container, MappedDisk
-from validator.evidence import Layer, Location, damaged
+from validator.disk.container import MappedDisk
+from validator.disk.parents import time_differs
+from validator.evidence import Evidence, Layer, Location, damaged
 from validator.source import Stream
 
 
@@ -14,22 +15,31 @@ class WitnessedDisk:
     """A disk each of whose reads is read again by libvhdi.
 
     Our own block map goes first: it names the offset of whatever is wrong, libvhdi only refuses.
+
+    Args:
+        disk: with its parents set.
+        parents: their file names.
     """
 
-    def __init__(self, disk: MappedDisk) -> None:
+    def __init__(self, disk: MappedDisk, parents: tuple[str, ...] = ()) -> None:
         self._disk = disk
-        self._stream = _RememberingStream(disk.sound)
-        self._witness: Any = None
+        self.size = disk.size
+        self.container = disk.container._replace(parents=parents)
+        self._chain = [disk]
+        while (parent := self._chain[-1].parent) is not None:
+            self._chain.append(parent)
+        self._streams = [_RememberingStream(each.sound) for each in self._chain]
+        self._handles: list[Any] = []
 
     @property
-    def container(self) -> Container:
-        """What the container says of itself."""
-        return self._disk.container
+    def recovered(self) -> tuple[Evidence, ...]:
+        """What was made good in memory, in the whole chain."""
+        return tuple(evidence for disk in self._chain for evidence in disk.recovered)
 
     @property
-    def size(self) -> int:
-        """Length of the virtual disk in bytes."""
-        return self._disk.size
+    def parent_differs(self) -> Evidence | None:
+        """Evidence that a parent is not as it was when its child was made."""
+        return next((evidence for disk in self._chain if (evidence := time_differs(disk))), None)
 
     def read_at(self, offset: int, length: int) -> bytes:
         """See `ByteSource`; a difference between the two readers is damage."""
@@ -43,19 +53,14 @@ class WitnessedDisk:
         return data
 
     def _read_again(self, offset: int, length: int) -> bytes:
-        import pyvhdi
-
         try:
-            if self._witness is None:
-                witness = pyvhdi.file()
-                witness.open_file_object(self._stream)
-                if witness.get_media_size() != self.size:
-                    raise OSError(f"a disk of {witness.get_media_size()} bytes, not {self.size}")
-                self._witness = witness
-            return bytes(self._witness.read_buffer_at_offset(length, offset))
+            if not self._handles:
+                self._handles = self._open()
+            return bytes(self._handles[0].read_buffer_at_offset(length, offset))
         except OSError as error:
-            if self._stream.failure is not None:
-                raise self._stream.failure from error
+            failure = next((stream.failure for stream in self._streams if stream.failure), None)
+            if failure is not None:
+                raise failure from error
             # libvhdi's text holds paths of its own sources; its first line is what it saw.
             reason = str(error).strip().splitlines()[0].rpartition("libvhdi_")[2] if str(error) else "no word"
             raise damaged(
@@ -63,6 +68,20 @@ class WitnessedDisk:
                 expected=f"{length} bytes from the second reader, libvhdi",
                 found=f"its refusal: {reason}",
             ) from error
+
+    def _open(self) -> list[Any]:
+        import pyvhdi
+
+        handles = []
+        for disk, stream in zip(self._chain, self._streams):
+            handle = pyvhdi.file()
+            handle.open_file_object(stream)
+            if handle.get_media_size() != disk.size:
+                raise OSError(f"a disk of {handle.get_media_size()} bytes, not {disk.size}")
+            handles.append(handle)
+        for child, parent in zip(handles, handles[1:]):
+            child.set_parent(parent)
+        return handles
 
 
 class _RememberingStream(Stream):

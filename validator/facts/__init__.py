@@ -13,6 +13,7 @@ IMAGE_FACTS: dict[str, Callable[..., Any]] = {
     for function in (
         image.disk,
         image.container,
+        image.parent_differs,
         image.partition_table,
         image.volumes,
         image.found_installations,

@@ -7,8 +7,8 @@ from validator.disk.formats import open_disk
 from validator.disk.ntfs import NtfsVolume
 from validator.disk.partitions import PartitionTable, read_partition_table
 from validator.disk.volumes import UNSUPPORTED, Volume, VolumeKind, read_volumes, window
-from validator.evidence import Layer, Location, damaged
-from validator.source import FileSource
+from validator.evidence import Evidence, Layer, Location, damaged
+from validator.source import Files, FileSource
 
 SYSTEM_FOLDER = "Windows"
 CONFIG_FOLDER = rf"{SYSTEM_FOLDER}\System32\config"
@@ -29,9 +29,14 @@ class FoundInstallation(NamedTuple):
     file_system: NtfsVolume
 
 
-def disk(source: FileSource, file_name: str, input_format: str | None) -> Disk:
-    """The virtual disk, its container verified."""
-    return open_disk(source, file_name, input_format)
+def disk(source: FileSource, files: Files, input_format: str | None, parents: tuple[str, ...]) -> Disk:
+    """The virtual disk, its container verified and recovered where the format allows."""
+    return open_disk(source, files, input_format, parents)
+
+
+def parent_differs(disk: Disk) -> Evidence | None:
+    """Evidence that a parent is not as it was when its child was made, or None."""
+    return disk.parent_differs
 
 
 def container(disk: Disk) -> Container:

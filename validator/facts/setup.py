@@ -126,7 +126,8 @@ def _hive(file_system: NtfsVolume, name: str) -> Hive:
     if file is None:
         where = Location(Layer.HIVE, None, file_system.partition, "\\" + path)
         raise damaged(where, expected=f"the {name} hive", found="no such file")
-    return Hive(file)
+    logs = (file_system.open(f"{path}.{suffix}") for suffix in ("LOG", "LOG1", "LOG2"))
+    return Hive(file, [log for log in logs if log is not None])
 
 
 def software_hive(file_system: NtfsVolume) -> Hive:

@@ -22,7 +22,7 @@ class LayerState(NamedTuple):
 
     kind: str
     state: str
-    """`intact` or `damaged`."""
+    """`intact`, `recovered` (in memory) or `damaged`."""
     detail: str
 
 

@@ -1,17 +1,21 @@
 """Registry hives: keys and values found by walking verified cells.
 
-Source: Maxim Suhanov, Windows registry file format specification (regf). Only the primary file is
-read, and only when it is clean: with unequal sequence numbers or a wrong checksum its newest writes
-lie in the transaction logs, and what stands here may be old.
+Source: Maxim Suhanov, Windows registry file format specification (regf). With unequal
+sequence numbers or a wrong checksum the newest writes lie in the transaction logs beside the primary
+file, and what stands in it may be old: the logs are applied in memory, or nothing is read.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 from typing import NamedTuple
 
 from validator.disk.container import unpack_at
 from validator.disk.ntfs import NtfsFile
 from validator.disk.upcase import upcase
-from validator.evidence import Evidence, Layer, Location, Unreadable, damaged
+from validator.evidence import Evidence, Layer, Location, Unreadable, damaged, made_good
+from validator.redaction import redact_bytes
+from validator.source import ByteSource
+from validator.windows.hive_log import base_block_checksum, is_intact, recover
 from validator.windows.witness import RegfWitness
 
 PAGE = 4096
@@ -77,7 +81,7 @@ class Value(NamedTuple):
             return self.text
         if self.number is not None:
             return str(self.number)
-        return self.data[:64].hex(" ")
+        return redact_bytes(self.data)
 
     @property
     def evidence(self) -> Evidence:
@@ -99,14 +103,6 @@ class Key(NamedTuple):
     value_list: int
 
 
-def base_block_checksum(block: bytes) -> int:
-    """XOR of the first 127 double words, with the two values that never stand there replaced."""
-    result = 0
-    for word in unpack_at("<127I", block):
-        result ^= word
-    return {0: 1, 0xFFFFFFFF: 0xFFFFFFFE}.get(result, result)
-
-
 def filetime(ticks: int) -> datetime | None:
     """A FILETIME (100 ns since 1601-01-01) in UTC; None for zero and what no calendar holds."""
     if not ticks:
@@ -118,53 +114,71 @@ def filetime(ticks: int) -> datetime | None:
 
 
 class Hive:
-    """The primary file of a hive.
+    """The primary file of a hive, with its transaction logs applied in memory where it is dirty.
+
+    Args:
+        file: the primary file.
+        logs: the logs beside it, as far as they are there, in the order LOG, LOG1, LOG2.
 
     Raises:
-        Unreadable: from the constructor where the base block does not verify or is not clean; from
-            `key` and `value` where a cell on the way does not.
+        Unreadable: from the constructor where the base block does not verify and no log makes it good;
+            from `key` and `value` where a cell on the way does not.
     """
 
-    def __init__(self, file: NtfsFile) -> None:
+    def __init__(self, file: NtfsFile, logs: Sequence[NtfsFile] = ()) -> None:
         self.path = file.path
-        self._file = file
+        self.recovered: tuple[Evidence, ...] = ()
+        self._partition = file.partition
+        self._source: ByteSource = file
         self._pages: dict[int, bytes] = {}
         self._bins: dict[int, tuple[int, int]] = {}
         self._keys: dict[str, Key | None] = {}
-        self._witness = RegfWitness(file)
-        if file.size < BASE_BLOCK:
-            found = "an empty file" if not file.size else f"a file of {file.size} bytes"
-            raise self._damage(0, "a base block of 4096 bytes", found)
-        self._verify_base_block(file.read_at(0, 512))
+        if not file.size:
+            raise self._damage(0, "a base block of 4096 bytes", "an empty file")
+        if fault := self._fault(file):
+            recovery = recover(file, [(log.path.rpartition("\\")[2], log) for log in logs])
+            if recovery is None:
+                raise fault
+            self._source = recovery.view
+            how = (
+                f"{recovery.entries} entries with {recovery.pages} pages from {', '.join(recovery.logs)} "
+                f"were applied in memory, up to sequence number {recovery.sequence}"
+            )
+            self.recovered = (made_good(fault, how),)
+        self._verify_base_block(self._source.read_at(0, 512))
+        self._witness = RegfWitness(self._source)
         self.root = self._key(self._root_cell, "", None)
 
-    def _verify_base_block(self, block: bytes) -> None:
+    def _fault(self, file: NtfsFile) -> Unreadable | None:
+        """What makes the hive dirty, or None."""
+        if file.size < BASE_BLOCK:
+            return self._damage(0, "a base block of 4096 bytes", f"a file of {file.size} bytes")
+        block = file.read_at(0, 512)
         if block[:4] != b"regf":
-            raise self._damage(0, "the signature “regf”", block[:4].hex(" "))
-        (stored,) = unpack_at("<I", block, 508)
-        if stored != (computed := base_block_checksum(block)):
-            raise self._damage(508, f"the base block's checksum {computed:#010x}", f"{stored:#010x}")
+            return self._damage(0, "the signature “regf”", block[:4].hex(" "))
+        if not is_intact(block):
+            computed, (stored,) = base_block_checksum(block), unpack_at("<I", block, 508)
+            return self._damage(508, f"the base block's checksum {computed:#010x}", f"{stored:#010x}")
         primary, secondary = unpack_at("<II", block, 4)
         if primary != secondary:
-            raise self._damage(
-                4,
-                "equal sequence numbers",
-                f"{primary} and {secondary}: the newest writes are in the transaction logs, "
-                "since Windows was not shut down cleanly",
-            )
+            found = f"{primary} and {secondary}: Windows was not shut down cleanly"
+            return self._damage(4, "equal sequence numbers", found)
+        return None
+
+    def _verify_base_block(self, block: bytes) -> None:
         major, minor, kind, layout, root, length = unpack_at("<IIIIII", block, 20)
         if major != 1 or not 3 <= minor <= 6:
             raise self._damage(20, "format version 1.3 to 1.6", f"{major}.{minor}")
         if kind or layout != 1:
             raise self._damage(28, "a primary file", f"file type {kind}, format {layout}")
-        if not length or length % PAGE or BASE_BLOCK + length > self._file.size:
-            found = f"{length} bytes in a file of {self._file.size}"
+        if not length or length % PAGE or BASE_BLOCK + length > self._source.size:
+            found = f"{length} bytes in a file of {self._source.size}"
             raise self._damage(40, "hive bins within the file", found)
         self._length = length
         self._root_cell = root
 
     def _damage(self, offset: int, expected: str, found: str, key: str | None = None) -> Unreadable:
-        where = Location(Layer.HIVE, offset, self._file.partition, self.path, key)
+        where = Location(Layer.HIVE, offset, self._partition, self.path, key)
         return damaged(where, expected=expected, found=found, spec=_SPEC)
 
     # -- cells ---------------------------------------------------------------------------------
@@ -175,7 +189,7 @@ class Hive:
         missing = [page for page in range(first, last + 1) if page not in self._pages]
         if missing:
             start = missing[0]
-            data = self._file.read_at(BASE_BLOCK + start * PAGE, (missing[-1] - start + 1) * PAGE)
+            data = self._source.read_at(BASE_BLOCK + start * PAGE, (missing[-1] - start + 1) * PAGE)
             for page in range(start, missing[-1] + 1):
                 self._pages[page] = data[(page - start) * PAGE : (page - start + 1) * PAGE]
         joined = b"".join(self._pages[page] for page in range(first, last + 1))
@@ -363,7 +377,7 @@ class Hive:
             )
         else:
             stored = self._cell(content, key.path, length)[:length] if length else b""
-        where = Location(Layer.HIVE, None, self._file.partition, self.path, key.path, name)
+        where = Location(Layer.HIVE, None, self._partition, self.path, key.path, name)
         return Value(key.path, name, kind, stored, where, key.time)
 
 
@@ -377,4 +391,5 @@ def _hints(name: str) -> tuple[int | bytes, ...]:
     for unit in upcase(name):
         hashed = (hashed * 37 + ord(unit)) & 0xFFFFFFFF
     letters = name[:4].encode("latin-1", "replace").ljust(4, b"\0")
-    return hashed, letters, letters.upper(), letters.lower(), letters.title()
+    # A name that is stored as UTF-16 has zeros for letters.
+    return hashed, letters, letters.upper(), letters.lower(), letters.title(), bytes(4)

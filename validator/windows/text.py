@@ -16,9 +16,10 @@ MAX_SEARCH = 512 * 2**10
 """How far back a log is searched, in bytes; a search that ends there is unfinished."""
 
 _TIMES = (
-    (re.compile(r"\s*(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)"), "%Y-%m-%d %H:%M:%S"),
-    (re.compile(r"\s*(\d\d-\d\d-\d{4} \d\d:\d\d:\d\d)"), "%m-%d-%Y %H:%M:%S"),
+    (re.compile(r"\s*([0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2})"), r"\1"),
+    (re.compile(r"\s*([0-9]{2}-[0-9]{2})-([0-9]{4})( [0-9]{2}:[0-9]{2}:[0-9]{2})"), r"\2-\1\3"),
 )
+"""What a line may begin with, and how ISO 8601 has it (strptime would load the locale)."""
 
 
 class Line(NamedTuple):
@@ -31,10 +32,10 @@ class Line(NamedTuple):
     @property
     def time(self) -> datetime | None:
         """The local time that it begins with (the log gives no zone), or None."""
-        for pattern, layout in _TIMES:
+        for pattern, iso in _TIMES:
             if match := pattern.match(self.text):
                 try:
-                    return datetime.strptime(match[1], layout)
+                    return datetime.fromisoformat(match.expand(iso))
                 except ValueError:
                     return None
         return None
@@ -76,17 +77,35 @@ class LineReader:
         while position and size - position < self._limit:
             # Chunks begin at even offsets, so that no UTF-16 unit is cut.
             start = max(0, position - CHUNK) & ~1
-            piece = self._source.read_at(start, position - start)
+            piece = self._source.read_at(start, position - start) + rest
             position = start
-            if wide:
-                piece = piece.decode("utf-16-le", "replace").encode("utf-8")
-            lines = (piece + rest).split(b"\n")
-            rest = lines[0] if position else b""
-            first = 1 if position else 0
-            for index in range(len(lines) - 1, first - 1, -1):
-                text = decode(lines[index].removeprefix(codecs.BOM_UTF8)).rstrip("\r")
-                yield Line(text, index + 1 if numbered else None)
+            first = _first_line(piece, wide) if position else 0
+            rest = piece[:first]
+            if position and not first:
+                rest = piece
+                continue
+            lines = _lines(piece[first:], wide)
+            for index in range(len(lines) - 1, -1, -1):
+                yield Line(lines[index].rstrip("\r"), index + 1 if numbered else None)
         self.complete = not position
+
+
+def _first_line(piece: bytes, wide: bool) -> int:
+    """Where the first line begins of which the beginning is in the piece; 0 where none does."""
+    feed = b"\n\0" if wide else b"\n"
+    at = piece.find(feed)
+    while wide and at % 2 and at >= 0:
+        at = piece.find(feed, at + 1)
+    return at + len(feed) if at >= 0 else 0
+
+
+def _lines(data: bytes, wide: bool) -> list[str]:
+    if wide:
+        return data.decode("utf-16-le", "replace").removeprefix("\ufeff").split("\n")
+    data = data.removeprefix(codecs.BOM_UTF8)
+    if data.isascii() and b"\0" not in data:
+        return data.decode("ascii").split("\n")
+    return [decode(line) for line in data.split(b"\n")]
 
 
 def ini_value(text: str, section: str, name: str) -> str | None:

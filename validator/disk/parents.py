@@ -1,0 +1,116 @@
+"""The chain of a differencing disk: each parent is found, and proves by its identifier that it is one.
+
+Where a parent lies is said by the image, which is hostile: only the file name of what it says is used,
+in the folder where the image really lies, and files that the user named. Source: VHD 1.0, "Parent
+Locator Entry" and "Differencing Hard Disk"; [MS-VHDX] 2.6.2.6.
+"""
+
+import os
+import re
+
+from validator.disk.container import MappedDisk
+from validator.disk.vhd import open_vhd
+from validator.disk.vhdx import open_vhdx
+from validator.evidence import Effect, Evidence, Layer, Location, Unreadable, damaged
+from validator.source import Files, FileSource
+
+MAX_DEPTH = 64
+MAX_NEIGHBOURS = 64
+_EXTENSIONS = {"vhd": (".vhd", ".avhd"), "vhdx": (".vhdx", ".avhdx")}
+
+
+def open_mapped(source: FileSource, kind: str) -> MappedDisk:
+    """The disk in a VHD or VHDX, without its parents."""
+    return open_vhd(source) if kind == "vhd" else open_vhdx(source)
+
+
+def set_parents(child: MappedDisk, path: str, files: Files, named: tuple[str, ...]) -> tuple[str, ...]:
+    """Find and set all parents of a differencing disk.
+
+    Args:
+        child: the disk that the user named.
+        path: its file.
+        files: opens the parents' files.
+        named: files that the user named as parents.
+
+    Returns:
+        The parents' file names, the nearest first.
+
+    Raises:
+        Unreadable: where one is missing, is another disk, or the chain is too long or closes.
+    """
+    names: list[str] = []
+    seen = {child.identifier}
+    while child.parent_link is not None:
+        if len(names) >= MAX_DEPTH:
+            raise _damage(f"a chain of at most {MAX_DEPTH} disks", "a longer one")
+        parent, path = _find(child, path, files, named)
+        if parent.identifier in seen:
+            raise _damage("a chain that ends", f"one that comes back to {parent.identifier}")
+        seen.add(parent.identifier)
+        names.append(os.path.basename(path))
+        child.set_parent(parent)
+        child = parent
+    return tuple(names)
+
+
+def _damage(expected: str, found: str) -> Unreadable:
+    return damaged(Location(Layer.CONTAINER), expected=expected, found=found)
+
+
+def _find(child: MappedDisk, path: str, files: Files, named: tuple[str, ...]) -> tuple[MappedDisk, str]:
+    link = child.parent_link
+    assert link is not None
+    folder = os.path.dirname(os.path.realpath(path))
+    stated = [re.split(r"[\\/:]", name)[-1].replace("\0", "") for name in link.names]
+    beside = [os.path.join(folder, name) for name in dict.fromkeys(stated) if name not in ("", ".", "..")]
+    others: list[str] = []
+    tried: set[str] = {os.path.realpath(path)}
+    for candidate in (*named, *beside, *_neighbours(folder, link.format)):
+        real = os.path.realpath(candidate)
+        if real in tried or not os.path.isfile(real):
+            continue
+        # A link beside the image may lead out of its folder; what the user named may lie anywhere.
+        if candidate not in named and os.path.dirname(real) != folder:
+            continue
+        tried.add(real)
+        try:
+            parent = open_mapped(files.open(real), link.format)
+        except Unreadable as error:
+            others.append(f"{os.path.basename(candidate)} cannot be read ({error.evidence.found})")
+            continue
+        if parent.identifier in link.identifiers:
+            return parent, real
+        others.append(f"{os.path.basename(candidate)} is {parent.identifier}")
+    wanted = (
+        f"the parent disk “{stated[0] if stated else ''}” with identifier {' or '.join(link.identifiers)}"
+    )
+    found = "no such file beside the image; name it with --parent FILE"
+    if others:
+        found += f" ({'; '.join(others[:4])})"
+    if path.lower().endswith((".avhd", ".avhdx")):
+        found += ". The image is a checkpoint of Hyper-V: merge it (Merge-VHD) or export the machine"
+    raise _damage(wanted, found)
+
+
+def _neighbours(folder: str, kind: str) -> list[str]:
+    """Disks of the same format in the image's folder, a bounded number of them."""
+    try:
+        names = sorted(name for name in os.listdir(folder) if name.lower().endswith(_EXTENSIONS[kind]))
+    except OSError:
+        return []
+    return [os.path.join(folder, name) for name in names[:MAX_NEIGHBOURS]]
+
+
+def time_differs(child: MappedDisk) -> Evidence | None:
+    """Evidence that a VHD's parent was written after the child was made, or None."""
+    link, parent = child.parent_link, child.parent
+    if link is None or parent is None or link.time is None or parent.time in (None, link.time):
+        return None
+    return Evidence(
+        Location(Layer.CONTAINER),
+        f"{parent.time} seconds since 2000 in the parent's footer",
+        f"{link.time}, as the child has it",
+        effect=Effect.HARMLESS,
+        spec="VHD 1.0, Dynamic Disk Header, Parent Time Stamp",
+    )
