@@ -7,7 +7,6 @@ behind every row is the same: bytes that cannot be trusted never end as `deploya
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -269,9 +268,3 @@ def need(tool: str) -> str:
         return find(tool)
     except MissingTool as missing:
         pytest.skip(str(missing))
-
-
-def sparse_copy(path: Path, target: Path) -> Path:
-    """A writable copy under any name."""
-    shutil.copyfile(path, target)
-    return target

@@ -451,6 +451,8 @@ KEY_ROWS = (
     harmless("list-of-letters-beside-odd-ones", listed(
         as_lf(lambda name: b"Stat" if name == "State" else b"\xe9\xe8\xff\x01")
     )),
+    refused("key-is-a-link", at(STATE, 2, "<H", 0x30)),
+    refused("key-is-an-exit", at(SETUP_NODE, 2, "<H", 0x22)),
     refused("index-root-of-itself", listed(itself)),
     refused("key-twice", in_hive(renamed_key), "one key|name", "two|twice|2"),
 )  # fmt: skip

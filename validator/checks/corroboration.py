@@ -78,7 +78,7 @@ def setup_is_pending(pending_setup: PendingSetup) -> Reading:
     """SetupType and CmdLine: whether the next start specializes the machine."""
     kind, command = pending_setup.setup_type, pending_setup.command_line
     number = kind.number if kind is not None else 0
-    text = (command.text or "").strip() if command is not None else ""
+    text = (command.string or "").strip() if command is not None else ""
     evidence = present(kind, command) or (Evidence(pending_setup.where, "no SetupType and no CmdLine"),)
     if not number or not text:
         return contradicts(

@@ -1,7 +1,5 @@
 """`image-validator inspect`: what is in an image, without judging it."""
 
-import json
-
 import click
 
 from validator.cli import options
@@ -34,11 +32,11 @@ def command(
     except FileNotFoundError as error:
         raise click.UsageError(f"no such file: {printable(str(error.filename))}") from error
     if output_format == "json":
-        from validator.report.json import image_data
+        from validator.report.json import dumps, image_data
 
         data = image_data(report)
         shown = {name: data[name] for name in ("path", "facts", "layers", "duration_ms")}
-        options.show(json.dumps(shown, indent=2) + "\n")
+        options.show(dumps(shown))
     else:
         from validator.report import overview
 

@@ -53,14 +53,19 @@ def recognise(source: ByteSource, name: str) -> str:
     expected = "a VHD, VHDX or raw disk image"
     if source.size == 0:
         raise damaged(where, expected=expected, found="an empty file")
+    claims = []
     for offset, magic, known in _MAGIC:
         start = offset if offset >= 0 else source.size + offset
-        if start < 0 or start + len(magic) > source.size:
-            continue
-        if source.read_at(start, len(magic)) == magic:
-            if known in FORMATS:
-                return known
-            raise damaged(where, expected=expected, found=known)
+        if start >= 0 and start + len(magic) <= source.size and source.read_at(start, len(magic)) == magic:
+            claims.append(known)
+    if len(set(claims)) > 1 and not set(FORMATS).isdisjoint(claims):
+        raise damaged(
+            where, expected="one container format", found=f"signatures of two: {' and '.join(claims)}"
+        )
+    if claims:
+        if claims[0] in FORMATS:
+            return claims[0]
+        raise damaged(where, expected=expected, found=claims[0])
     claimed = _VHD_NAMES.get(name.rpartition(".")[2].lower())
     if claimed:
         raise damaged(

@@ -301,22 +301,35 @@ class NtfsVolume:
         wanted = upcase(name)
         node: int | None = None
         for _ in range(MAX_INDEX_DEPTH):
-            data, start = (root, 16) if node is None else self._index_node(folder, node, block_size, path)
-            node = None
-            for entry in self._index_entries(data, start, path):
-                reference, flags = unpack_at("<Q4xH", entry)
-                if not flags & _LAST_ENTRY:
-                    found = upcase(self._entry_name(entry, path))
-                    if found == wanted:
-                        return reference
-                    if found < wanted:
-                        continue
-                if flags & _HAS_NODE:
-                    (node,) = unpack_at("<Q", entry, len(entry) - 8)
-                break
-            if node is None:
+            entries = self._index_node_entries(folder, node, root, block_size, path)
+            before = [entry for entry in entries if self._order(entry, wanted, path) < 0]
+            # Whoever halves the node must find the same: all that comes before the name is before it.
+            if before != entries[: len(before)]:
+                raise self._damage(path, "index entries in the order of their names", "another order")
+            entry = entries[len(before)]
+            _reference, flags = unpack_at("<Q4xH", entry)
+            if self._order(entry, wanted, path) == 0:
+                twice = [each for each in entries[len(before) + 1 :] if self._order(each, wanted, path) == 0]
+                if twice:
+                    raise self._damage(path, f"one “{name}” in the folder", "two, of different case")
+                return _reference
+            if not flags & _HAS_NODE:
                 return None
+            (node,) = unpack_at("<Q", entry, len(entry) - 8)
         raise self._damage(path, f"an index of at most {MAX_INDEX_DEPTH} levels", "a deeper one")
+
+    def _order(self, entry: bytes, wanted: str, path: str) -> int:
+        """Whether an entry's name comes before (-1), is (0), or comes after (1) the one wanted."""
+        if unpack_at("<H", entry, 12)[0] & _LAST_ENTRY:
+            return 1
+        found = upcase(self._entry_name(entry, path))
+        return (found > wanted) - (found < wanted)
+
+    def _index_node_entries(
+        self, folder: _Record, node: int | None, root: bytes, block_size: int, path: str
+    ) -> list[bytes]:
+        data, start = (root, 16) if node is None else self._index_node(folder, node, block_size, path)
+        return list(self._index_entries(data, start, path))
 
     def _index_node(self, folder: _Record, vcn: int, block_size: int, path: str) -> tuple[bytes, int]:
         runs = self._runs(folder.find(_INDEX_ALLOCATION, "$I30"), path)

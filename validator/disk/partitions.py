@@ -89,6 +89,9 @@ def read_partition_table(disk: Disk) -> PartitionTable:
         raise _damage(510, "the protective MBR's signature 55 aa", boot_record[510:].hex(" "))
     kinds = {boot_record[446 + 16 * index + 4] for index in range(4)}
     if _PROTECTIVE in kinds:
+        if others := kinds - {0, _PROTECTIVE}:
+            found = f"partitions of type {', '.join(f'{kind:02x}' for kind in sorted(others))} beside it"
+            raise _damage(446, "a protective MBR alone", f"{found}: Windows reads a hybrid MBR as an MBR")
         sector_size = _find_gpt(disk)
         if sector_size is None:
             raise _damage(

@@ -14,7 +14,12 @@ from validator.report.printable import without_surrogates
 
 def render(run: RunReport) -> str:
     """The run as one JSON object, indented, ASCII only, with a closing line feed."""
-    return json.dumps(as_data(run), indent=2) + "\n"
+    return dumps(as_data(run))
+
+
+def dumps(data: Any) -> str:
+    """JSON that no CI host takes for a command: Azure's agents act on `##vso[` anywhere in a line."""
+    return json.dumps(data, indent=2).replace("##", "\\u0023#") + "\n"
 
 
 def as_data(run: RunReport) -> dict[str, Any]:

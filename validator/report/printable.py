@@ -1,19 +1,23 @@
 """Hostile text made safe to show: nothing from an image or a file name reaches a terminal as it is."""
 
+import re
 import unicodedata
 
+_COMMAND = re.compile(r"##|(?<!\S)::(?=\w)")
 _SHORT = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
 
 
 def printable(text: str) -> str:
-    """The text on one line, with everything that does not print written as an escape.
+    """The text on one line, with everything that does not print or that commands written as an escape.
 
     Control characters, invisible and direction-changing characters, line separators, lone
-    surrogates; bytes of a file name that are no UTF-8 (Python's surrogate escapes) as `\\xNN`.
+    surrogates; bytes of a file name that are no UTF-8 (Python's surrogate escapes) as `\\xNN`. The
+    agents of CI hosts act on `##vso[`, `##[` and, at the start of a line, `::name`: their first
+    character is escaped, wherever a line may be wrapped.
     """
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(character if _prints(character) else _escape(character) for character in text)
+    if not (text.isascii() and text.isprintable()):
+        text = "".join(character if _prints(character) else _escape(character) for character in text)
+    return _COMMAND.sub(lambda match: f"\\x{ord(match[0][0]):02x}{match[0][1:]}", text)
 
 
 def without_surrogates(text: str) -> str:

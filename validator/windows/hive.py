@@ -24,7 +24,11 @@ MAX_BIN = 2**20
 """Bins are searched for by their header; Windows makes them of one page or as large as one cell."""
 MAX_DATA = 16344
 """Above this a value is kept in segments ("big data"), which nothing that is judged needs."""
-NONE = 0xFFFFFFFF
+MAX_NAME = 32 * 2**10
+MAX_NAMES = 2**16
+"""Names that are compared before a key is called absent."""
+MAX_SUBKEYS = 2**20
+MAX_VALUES = 2**14
 REG_SZ, REG_EXPAND_SZ, REG_BINARY, REG_DWORD = 1, 2, 3, 4
 TYPE_NAMES = {
     0: "REG_NONE",
@@ -38,6 +42,8 @@ TYPE_NAMES = {
     11: "REG_QWORD",
 }
 _COMPRESSED_NAME = 0x20
+_ELSEWHERE = 0x01 | 0x02 | 0x10 | 0x40
+"""Flags of keys that are volatile, lead to another hive or key, or are predefined handles."""
 _VALUE_COMPRESSED_NAME = 0x0001
 _SPEC = "regf"
 
@@ -70,6 +76,11 @@ class Value(NamedTuple):
             return self.data.decode("utf-16-le").rstrip("\0")
         except UnicodeDecodeError:
             return None
+
+    @property
+    def string(self) -> str | None:
+        """The text as Windows takes it, which ends at the first NUL; None as for `text`."""
+        return None if self.text is None else self.text.partition("\0")[0]
 
     @property
     def number(self) -> int | None:
@@ -217,8 +228,8 @@ class Hive:
             return self._bins[start]
         raise self._damage(BASE_BLOCK + offset, "a hive bin around this cell", "no header before it", key)
 
-    def _cell(self, offset: int, key: str, minimum: int) -> bytes:
-        """The content of an allocated cell of at least `minimum` bytes."""
+    def _cell(self, offset: int, key: str, minimum: int, more: int = 0) -> bytes:
+        """The content of an allocated cell: `minimum` bytes that must be there, and up to `more`."""
         if offset % 8 or not 0 <= offset < self._length:
             raise self._damage(BASE_BLOCK + offset, "a cell inside the hive bins", f"offset {offset:#x}", key)
         start, end = self._bin(offset, key)
@@ -230,12 +241,13 @@ class Hive:
         if size % 8 or offset - size > end or -size < minimum + 4:
             expected = f"a cell of at least {minimum + 4} bytes inside its bin"
             raise self._damage(BASE_BLOCK + offset, expected, f"{-size} bytes", key)
-        return self._read(offset + 4, -size - 4)
+        length = min(-size - 4, minimum + more)
+        return self._read(offset + 4, length) if length else b""
 
     # -- keys ----------------------------------------------------------------------------------
 
     def _key(self, offset: int, path: str, parent: int | None) -> Key:
-        data = self._cell(offset, path, 76)
+        data = self._cell(offset, path, 76, MAX_NAME)
         if data[:2] != b"nk":
             raise self._damage(BASE_BLOCK + offset, "a key node “nk”", data[:2].hex(" "), path)
         (flags,) = unpack_at("<H", data, 2)
@@ -251,6 +263,9 @@ class Hive:
         if parent is not None and stored_parent != parent:
             found = f"{stored_parent:#x}"
             raise self._damage(BASE_BLOCK + offset + 20, f"the parent key {parent:#x}", found, path)
+        if flags & _ELSEWHERE:
+            found = f"flags {flags:#x}: its content is kept elsewhere"
+            raise self._damage(BASE_BLOCK + offset + 2, "a key of its own", found, path)
         name = _name(data[76 : 76 + name_length], bool(flags & _COMPRESSED_NAME))
         return Key(path, name, offset, filetime(ticks), subkeys, subkey_list, values, value_list)
 
@@ -265,59 +280,79 @@ class Hive:
     def _subkey(self, key: Key, name: str) -> Key | None:
         """One sub-key by name.
 
-        As Windows does, names are compared only where the list's hint fits. Where none fits, all
-        names are compared before the key is called absent: a wrong hint is damage, not absence.
+        Windows finds it by the list's hints or by halving the list: so the hint must fit, and the list
+        must be in order around the name. A key that only a scan finds is damage, not absence.
         """
         if not key.subkeys:
             return None
         path = f"{key.path}\\{name}".lstrip("\\")
         entries = self._subkey_list(key.subkey_list, path, depth=0)
-        if len(entries) != key.subkeys:
-            raise self._damage(
-                BASE_BLOCK + key.cell, f"{key.subkeys} sub-keys", f"a list of {len(entries)}", key.path
-            )
-        hints = _hints(name)
-        hinted = [cell for cell, hint in entries if hint is None or hint in hints]
-        found = self._named(hinted, key, name, path)
-        if not found and len(hinted) != len(entries):
-            found = self._named([cell for cell, _ in entries], key, name, path)
-            if found:
-                raise self._damage(
-                    BASE_BLOCK + key.subkey_list, "the hint of this key's name", "another one", path
-                )
-        if len(found) > 1:
-            raise self._damage(BASE_BLOCK + found[1].cell, "one key of this name", "two of them", path)
-        return found[0] if found else None
+        cells = [cell for cell, _ in entries]
+        if len(entries) != key.subkeys or len(set(cells)) != len(cells):
+            found = f"a list of {len(entries)}, {len(set(cells))} of them different"
+            raise self._damage(BASE_BLOCK + key.cell, f"{key.subkeys} sub-keys", found, key.path)
+        index = self._halve(cells, key, name, path)
+        if index is None:
+            self._refuse_hidden(entries, key, name, path)
+            return None
+        for neighbour in (index - 1, index + 1):
+            if 0 <= neighbour < len(cells) and self._compare(cells[neighbour], key, name, path) == 0:
+                raise self._damage(BASE_BLOCK + cells[neighbour], "one key of this name", "two of them", path)
+        hint = entries[index][1]
+        if hint is not None and name.isascii() and hint not in _hints(name):
+            where = BASE_BLOCK + key.subkey_list
+            raise self._damage(where, "the hint of this key's name", "another one", path)
+        return self._key(cells[index], path, key.cell)
 
-    def _named(self, cells: list[int], key: Key, name: str, path: str) -> list[Key]:
-        keys = (self._key(cell, path, key.cell) for cell in cells)
-        return [each for each in keys if upcase(each.name) == upcase(name)]
+    def _compare(self, cell: int, key: Key, name: str, path: str) -> int:
+        """Whether the name of the key in a cell comes before (-1), is (0), or comes after a name."""
+        found, wanted = upcase(self._key(cell, path, key.cell).name), upcase(name)
+        return (found > wanted) - (found < wanted)
+
+    def _halve(self, cells: list[int], key: Key, name: str, path: str) -> int | None:
+        low, high = 0, len(cells)
+        while low < high:
+            middle = (low + high) // 2
+            order = self._compare(cells[middle], key, name, path)
+            if not order:
+                return middle
+            low, high = (middle + 1, high) if order < 0 else (low, middle)
+        return None
+
+    def _refuse_hidden(
+        self, entries: list[tuple[int, int | bytes | None]], key: Key, name: str, path: str
+    ) -> None:
+        """Absence is only believed when no name in the list is the one that was looked for."""
+        if len(entries) > MAX_NAMES:
+            found = f"{len(entries)} names to compare"
+            raise self._damage(BASE_BLOCK + key.cell, f"at most {MAX_NAMES} sub-keys", found, path)
+        for cell, _ in entries:
+            if not self._compare(cell, key, name, path):
+                expected = "sub-keys in the order of their names"
+                raise self._damage(BASE_BLOCK + key.subkey_list, expected, "this one out of order", path)
 
     def _subkey_list(self, offset: int, path: str, depth: int) -> list[tuple[int, int | bytes | None]]:
         """Cells of the sub-keys with the hint that the list gives for each: hash, letters or None."""
-        data = self._cell(offset, path, 4)
-        kind, (count,) = data[:2], unpack_at("<H", data, 2)
-        size = 4 if kind in (b"li", b"ri") else 8
-        if kind not in (b"lf", b"lh", b"li", b"ri") or 4 + count * size > len(data):
-            raise self._damage(
-                BASE_BLOCK + offset, "a list of sub-keys", f"{kind.hex(' ')} with {count} entries", path
-            )
-        words = unpack_at(f"<{count * size // 4}I", data, 4)
+        head = self._cell(offset, path, 4)
+        kind, (count,) = head[:2], unpack_at("<H", head, 2)
+        if kind not in (b"lf", b"lh", b"li", b"ri"):
+            raise self._damage(BASE_BLOCK + offset, "a list of sub-keys", kind.hex(" "), path)
+        words = count * (1 if kind in (b"li", b"ri") else 2)
+        numbers = unpack_at(f"<{words}I", self._cell(offset, path, 4 + 4 * words), 4)
         if kind == b"li":
-            return [(cell, None) for cell in words]
+            return [(cell, None) for cell in numbers]
         if kind == b"lh":
-            return list(zip(words[::2], words[1::2]))
+            return list(zip(numbers[::2], numbers[1::2]))
         if kind == b"lf":
-            return [(cell, word.to_bytes(4, "little")) for cell, word in zip(words[::2], words[1::2])]
-        if depth:
-            raise self._damage(BASE_BLOCK + offset, "a list of keys", "an index root inside another", path)
+            return [(cell, word.to_bytes(4, "little")) for cell, word in zip(numbers[::2], numbers[1::2])]
+        if depth or len(set(numbers)) != count:
+            raise self._damage(BASE_BLOCK + offset, "an index root of different lists", "another list", path)
         entries: list[tuple[int, int | bytes | None]] = []
-        for cell in words:
+        for cell in numbers:
             entries += self._subkey_list(cell, path, depth + 1)
-            if len(entries) > self._length // 80:
-                raise self._damage(
-                    BASE_BLOCK + offset, "no more keys than fit the hive", "a longer list", path
-                )
+            if len(entries) > MAX_SUBKEYS:
+                found = "more of them"
+                raise self._damage(BASE_BLOCK + offset, f"at most {MAX_SUBKEYS} sub-keys", found, path)
         return entries
 
     # -- values --------------------------------------------------------------------------------
@@ -341,8 +376,13 @@ class Hive:
     def _find_value(self, key: Key, name: str) -> Value | None:
         if not key.values:
             return None
-        data = self._cell(key.value_list, key.path, 4 * key.values)
-        cells = unpack_at(f"<{key.values}I", data)
+        if key.values > MAX_VALUES:
+            raise self._damage(
+                BASE_BLOCK + key.cell, f"at most {MAX_VALUES} values", str(key.values), key.path
+            )
+        cells = unpack_at(f"<{key.values}I", self._cell(key.value_list, key.path, 4 * key.values))
+        if len(set(cells)) != len(cells):
+            raise self._damage(BASE_BLOCK + key.value_list, "each value once", "one twice", key.path)
         found = [value for cell in cells if (value := self._value(cell, key, name)) is not None]
         if len(found) > 1:
             raise self._damage(
@@ -352,7 +392,7 @@ class Hive:
 
     def _value(self, offset: int, key: Key, wanted: str) -> Value | None:
         """The value in a cell, if it has the name that is wanted."""
-        data = self._cell(offset, key.path, 20)
+        data = self._cell(offset, key.path, 20, MAX_NAME)
         if data[:2] != b"vk":
             raise self._damage(BASE_BLOCK + offset, "a value “vk”", data[:2].hex(" "), key.path)
         name_length, length, content, kind, flags = unpack_at("<HIIIH", data, 2)
@@ -376,7 +416,7 @@ class Hive:
                 BASE_BLOCK + offset + 4, f"a value of at most {MAX_DATA} bytes", f"{length}", key.path
             )
         else:
-            stored = self._cell(content, key.path, length)[:length] if length else b""
+            stored = self._cell(content, key.path, length) if length else b""
         where = Location(Layer.HIVE, None, self._partition, self.path, key.path, name)
         return Value(key.path, name, kind, stored, where, key.time)
 

@@ -79,24 +79,25 @@ class LineReader:
             start = max(0, position - CHUNK) & ~1
             piece = self._source.read_at(start, position - start) + rest
             position = start
-            first = _first_line(piece, wide) if position else 0
-            rest = piece[:first]
-            if position and not first:
-                rest = piece
-                continue
-            lines = _lines(piece[first:], wide)
+            if position:
+                end, first = _first_break(piece, wide)
+                rest = piece[:end]
+                if not first:
+                    continue
+                piece = piece[first:]
+            lines = _lines(piece, wide)
             for index in range(len(lines) - 1, -1, -1):
                 yield Line(lines[index].rstrip("\r"), index + 1 if numbered else None)
         self.complete = not position
 
 
-def _first_line(piece: bytes, wide: bool) -> int:
-    """Where the first line begins of which the beginning is in the piece; 0 where none does."""
+def _first_break(piece: bytes, wide: bool) -> tuple[int, int]:
+    """Where the line that begins before the piece ends, and where the next begins; 0 where none does."""
     feed = b"\n\0" if wide else b"\n"
     at = piece.find(feed)
     while wide and at % 2 and at >= 0:
         at = piece.find(feed, at + 1)
-    return at + len(feed) if at >= 0 else 0
+    return (at, at + len(feed)) if at >= 0 else (len(piece), 0)
 
 
 def _lines(data: bytes, wide: bool) -> list[str]:
