@@ -18,12 +18,14 @@ import pytest
 from tests.images import Disk as DiskDescription
 from tests.images import Ntfs, Windows, copy_of, damage, generalized
 from validator.checks.model import Severity, Status
-from validator.disk.container import Disk
+from validator.disk.container import BlockDisk, Disk
 from validator.disk.formats import open_disk
-from validator.evidence import Evidence, Layer, Unreadable
+from validator.disk.vhd import open_vhd
+from validator.disk.vhdx import open_vhdx
+from validator.evidence import Effect, Evidence, Layer, Unreadable
 from validator.judging import ExitCode, Verdict, exit_code
-from validator.report.model import Report
-from validator.source import Budget, ByteSource, Files, FileSource
+from validator.report.model import LayerState, Report
+from validator.source import Budget, ByteSource, Files, FileSource, beyond_end
 from validator.validation import validate
 
 MiB = 1 << 20
@@ -53,6 +55,9 @@ class Mend(Enum):
 
 MENDED: frozenset[Mend] = frozenset({Mend.VHD_FOOTER, Mend.VHDX_COPY, Mend.VHDX_LOG})
 """What is implemented. A row whose damage is mended by anything else must be refused."""
+
+MENDED_CONTAINERS = {Mend.VHD_FOOTER, Mend.VHDX_COPY, Mend.VHDX_LOG}
+"""Mends after which the disk must be what it was, byte for byte."""
 
 
 @dataclass(frozen=True)
@@ -87,25 +92,63 @@ def rows(*table: Row) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("row", table, ids=names)
 
 
-def expect(row: Row, image: Path, directory: Path, name: str | None = None) -> Report:
-    """Damage a copy of `image` as the row says and judge it; the one place that knows outcomes."""
-    target = copy_of(image, directory, name)
-    row.damage(target)
+def expect(
+    row: Row, image: Path, directory: Path, name: str | None = None, twin: Path | None = None
+) -> Report:
+    """Damage a copy of `image` as the row says and judge it; the one place that knows outcomes.
+
+    `twin` is an undeployable image of the same layout, for damage that is mended: the answer must
+    come from the image and not from the mending.
+    """
+    target = damaged_copy(row, image, directory, name)
     offset = row.offset
     if offset is not None and offset < 0:
         offset += target.stat().st_size
     if row.mend in MENDED:
-        return expect_recovered(target, offset)
+        if row.mend in MENDED_CONTAINERS:
+            expect_the_same_disk(target, image, offset)
+        if twin is not None:
+            bad = validate(damaged_copy(row, twin, directory, "twin" + target.suffix))
+            assert bad.verdict is Verdict.UNDEPLOYABLE, bad.summary
+            assert mended_layers(bad)
+        report = expect_deployable(target)
+        assert any(offset is None or f"{offset:#x}" in layer.detail for layer in mended_layers(report))
+        return report
     if row.outcome is Outcome.HARMLESS:
         return expect_deployable(target)
     if row.outcome is not Outcome.REFUSED:
         report = validate(target)
-        wanted = (Verdict.UNDEPLOYABLE,)
+        wanted = {Verdict.UNDEPLOYABLE}
         if row.outcome is Outcome.NOT_GREEN:
-            wanted += (Verdict.INDETERMINATE,)
+            wanted.add(Verdict.INDETERMINATE)
         assert report.verdict in wanted, report.summary
         return report
     return expect_refused(target, row.layer, row.expected, row.found, offset)
+
+
+def damaged_copy(row: Row, image: Path, directory: Path, name: str | None) -> Path:
+    """A copy of an image, damaged as the row says."""
+    target = copy_of(image, directory, name)
+    row.damage(target)
+    return target
+
+
+def mended_layers(report: Report) -> list[LayerState]:
+    """The layers that were recovered."""
+    return [layer for layer in report.layers if layer.state == "recovered"]
+
+
+def expect_the_same_disk(damaged: Path, healthy: Path, offset: int | None = None) -> None:
+    """Mending gives every byte of the disk as it was, and says where it mended."""
+    with open_source(damaged) as one, open_source(healthy) as other:
+        mended, whole = own_map(one), own_map(other)
+        assert not whole.recovered
+        assert {evidence.effect for evidence in mended.recovered} == {Effect.RECOVERED}
+        assert offset is None or offset in {evidence.where.offset for evidence in mended.recovered}
+        assert mended.size == whole.size
+        for at in range(0, whole.size, MiB):
+            length = min(MiB, whole.size - at)
+            assert mended.read_at(at, length) == whole.read_at(at, length), f"the disk differs behind {at}"
 
 
 def expect_deployable(image: Path) -> Report:
@@ -113,15 +156,6 @@ def expect_deployable(image: Path) -> Report:
     report = validate(image)
     assert report.verdict is Verdict.DEPLOYABLE, report.summary
     assert exit_code([report.judgement]) is ExitCode.DEPLOYABLE
-    return report
-
-
-def expect_recovered(image: Path, offset: int | None = None) -> Report:
-    """The whole command says yes, and says which layer it had to mend and where."""
-    report = expect_deployable(image)
-    mended = [layer for layer in report.layers if layer.state == "recovered"]
-    assert mended, report.layers
-    assert offset is None or any(f"offset {offset:#x}" in layer.detail for layer in mended), mended
     return report
 
 
@@ -232,6 +266,11 @@ def open_source(path: Path) -> Iterator[FileSource]:
         yield source
 
 
+def own_map(source: ByteSource) -> BlockDisk:
+    """Our block map without its witness."""
+    return (open_vhdx if source.read_at(0, 8) == b"vhdxfile" else open_vhd)(source)
+
+
 @dataclass(frozen=True)
 class Bytes:
     """Bytes in memory as a `ByteSource`; with path and partition they pass for a file of NTFS."""
@@ -247,8 +286,6 @@ class Bytes:
 
     def read_at(self, offset: int, length: int) -> bytes:
         """See `ByteSource`."""
-        from validator.source import beyond_end
-
         if offset < 0 or length < 0 or offset + length > self.size:
             raise beyond_end(Layer.FILE, offset, length, self.size)
         return self.data[offset : offset + length]

@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 
-from tests.hostile import Bytes, MiB, expect_deployable, open_image, open_source, refuses
+from tests.hostile import Bytes, MiB, expect_deployable, open_image, open_source, own_map, refuses
 from tests.images import (
     Blob,
     Disk,
@@ -36,11 +36,9 @@ from tests.images import (
     generalized,
 )
 from tests.images.containers import Container
-from validator.disk.container import BlockDisk, RawDisk
+from validator.disk.container import RawDisk
 from validator.disk.ntfs import NtfsVolume
 from validator.disk.partitions import read_partition_table
-from validator.disk.vhd import open_vhd
-from validator.disk.vhdx import open_vhdx
 from validator.disk.volumes import window
 from validator.evidence import Layer
 from validator.source import ByteSource, FileSource, Overlay, Stream, Window, beyond_end
@@ -212,11 +210,6 @@ def dissect(source: FileSource, block: int) -> Engine:
         return b"".join(pieces)
 
     return Engine(disk.size, read)
-
-
-def own_map(source: FileSource) -> BlockDisk:
-    """Our block map without its witness."""
-    return (open_vhdx if source.read_at(0, 8) == b"vhdxfile" else open_vhd)(source)
 
 
 @contextmanager

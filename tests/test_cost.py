@@ -28,7 +28,7 @@ LONG_LOGS = replace(SMALL, log_lines=6_000)
 
 MAX_READS = 60
 MAX_BYTES = 512 * 1024
-MAX_GROWTH = 15, 64 * 1024
+MAX_GROWTH = 24, 96 * 1024
 """Reads and bytes that the big twin may cost more: a node more in a folder, a few pages of a hive."""
 
 MAX_MODULES = 220

@@ -319,13 +319,12 @@ def test_an_unused_entry_is_no_partition(gpt: Path, tmp_path: Path) -> None:
     assert [each.number for each in table_of(target).partitions] == [1]
 
 
-def test_a_hybrid_record_adds_no_partitions(gpt: Path, tmp_path: Path) -> None:
-    """A GPT whose protective record lists a partition as well: the GPT's partitions count, and once."""
+def test_a_hybrid_record_is_refused(gpt: Path, tmp_path: Path) -> None:
+    """A GPT whose protective record lists a partition as well: Windows and firmware read two disks."""
     target = copy_of(gpt, tmp_path)
     first = of(target, FIRST)
     put(446 + 16, struct.pack("<B3sB3sII", 0x80, b"\0\0\0", 7, b"\0\0\0", first, 2048))(target)
-    assert table_of(target) == table_of(gpt)
-    expect_deployable(target)
+    expect_refused(target, TABLE, "protective MBR", "type 07")
 
 
 # --- MBR -----------------------------------------------------------------------------------------
@@ -353,7 +352,7 @@ MBR_ROWS = (
     Row("of-no-sectors", slot(0, 12, "<I", 0), TABLE, "inside the disk", "", 446 + 8),
     Row("overlap", slot(1, 8, "<I", 4096), TABLE, "overlap"),
     Row("windows-in-a-wrong-place", slot(0, 8, "<I", 2056), None),
-    Row("protective-by-name", slot(1, 4, "<B", 0xEE), TABLE, "GPT"),
+    Row("protective-beside-windows", slot(1, 4, "<B", 0xEE), TABLE, "protective MBR"),
     Row("windows-unused", slot(0, 4, "<B", 0), Layer.FILE_SYSTEM, "", "none on the partitions"),
     Row("volume-instead-of-a-disk", lambda path: put(0, damage.read(path, MiB, 512))(path), TABLE),
     Row("dynamic-disk", slot(0, 4, "<B", 0x42), None, "", "dynamic disk"),

@@ -32,7 +32,7 @@ from tests.hostile import (
     rows,
     small_disk,
 )
-from tests.images import DynamicVhd, FixedVhd, build, copy_of, damage, vhd
+from tests.images import DynamicVhd, FixedVhd, build, copy_of, damage, undeployable, vhd
 from validator.disk.vhd import checksum, open_vhd
 from validator.evidence import Layer
 
@@ -93,6 +93,12 @@ def fixed() -> Path:
 def dynamic() -> Path:
     """A healthy dynamic VHD of eight blocks of 2 MiB; the upper four hold nothing and are absent."""
     return build(small_disk(size=16 * MiB), DynamicVhd())
+
+
+@pytest.fixture(scope="session")
+def twin() -> Path:
+    """An undeployable dynamic VHD of the same layout."""
+    return build(small_disk(undeployable(), size=16 * MiB), DynamicVhd())
 
 
 def footer(field: int, data: bytes, *, front: bool = False) -> Damage:
@@ -198,11 +204,11 @@ def test_every_byte_of_a_fixed_disk_s_footer_counts(field: str, fixed: Path, tmp
 @pytest.mark.parametrize("field", FOOTER_FIELDS)
 @pytest.mark.parametrize("copy", ["front", "tail"])
 def test_every_byte_of_a_dynamic_disk_s_footers_counts(
-    field: str, copy: str, dynamic: Path, tmp_path: Path
+    field: str, copy: str, dynamic: Path, twin: Path, tmp_path: Path
 ) -> None:
     """A copy whose checksum fails says nothing; what the other one says is all that counts."""
     at = (TAIL if copy == "tail" else 0) + FOOTER_FIELDS[field]
-    expect(Row(field, flip(at, 0x40), mend=Mend.VHD_FOOTER), dynamic, tmp_path)
+    expect(Row(field, flip(at, 0x40), mend=Mend.VHD_FOOTER), dynamic, tmp_path, twin=twin)
 
 
 FOOTER_ROWS = (
@@ -210,6 +216,7 @@ FOOTER_ROWS = (
     Row("zeroed", put(TAIL, bytes(512)), found="neither its signature"),
     Row("512-bytes-appended", append(bytes(512)), found="neither its signature"),
     Row("footer-twice-half", append(b"conectix" + bytes(504)), expected="checksum", offset=-448),
+    harmless("of-511-bytes", cut(-1)),
     Row("of-511-bytes-and-one-lost", every(footer(511, b"\x01"), cut(-1))),
     Row("reserved-feature-bit-clear", footer(11, b"\x00"), expected="feature bit", offset=-504),
     Row("version-2", footer(12, b"\0\2\0\0"), expected="version 1.0", offset=-500),
@@ -319,9 +326,9 @@ DYNAMIC_ROWS = (
 
 
 @rows(*DYNAMIC_ROWS)
-def test_a_dynamic_disk_that_cannot_be_trusted(row: Row, dynamic: Path, tmp_path: Path) -> None:
-    """Its table has no checksum: bounds and overlap are the only defence."""
-    expect(row, dynamic, tmp_path, "image.vhd")
+def test_a_dynamic_disk_that_is_damaged(row: Row, dynamic: Path, twin: Path, tmp_path: Path) -> None:
+    """Its footer has a copy. Its table has no checksum: bounds and overlap are the only defence."""
+    expect(row, dynamic, tmp_path, "image.vhd", twin)
 
 
 @pytest.mark.parametrize("field", HEADER_FIELDS)
@@ -333,11 +340,11 @@ def test_every_byte_of_the_dynamic_header_counts(field: str, dynamic: Path, tmp_
     expect(row, dynamic, tmp_path)
 
 
-def test_a_lost_tail_footer_makes_no_raw_disk(dynamic: Path, tmp_path: Path) -> None:
+def test_a_lost_tail_footer_makes_no_raw_disk(dynamic: Path, twin: Path, tmp_path: Path) -> None:
     """A file that still shows one half of a format is that format, under any name."""
     for name in ("disk.vhd", "disk.img", "disk"):
         row = Row("", cut(TAIL), expected="cookie", mend=Mend.VHD_FOOTER)
-        report = expect(row, dynamic, tmp_path, name)
+        report = expect(row, dynamic, tmp_path, name, twin)
         assert getattr(report.facts.container, "format", "vhd") == "vhd"
 
 

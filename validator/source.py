@@ -179,7 +179,8 @@ class FileSource:
     def changed(self) -> Evidence | None:
         """Evidence that the file is no longer what was opened, or None.
 
-        Size, modification time and identity are compared, of the open file and of its name.
+        Size, times and identity are compared, of the open file and of its name. The change time shows a
+        write whose modification time was put back (on Windows it is the creation time).
         """
         try:
             now, named = os.fstat(self._file.fileno()), os.stat(self.path)
@@ -192,6 +193,7 @@ class FileSource:
             for name, before, after in (
                 ("another size", was.st_size, status.st_size),
                 ("another modification time", was.st_mtime_ns, status.st_mtime_ns),
+                ("another change time", was.st_ctime_ns, status.st_ctime_ns),
                 ("another file under its name", was.st_ino, status.st_ino),
             ):
                 if before != after:

@@ -115,10 +115,12 @@ def generalization(setup_status: SetupStatus) -> Reading:
             *evidence,
         )
     if state is not None and number != 4:
-        return contradicts(1, f"GeneralizationState is {state}, which is not 4.", *evidence)
+        return contradicts(1, f"GeneralizationState is {redact(str(state))}, which is not 4.", *evidence)
     if child_number != 0:
         return contradicts(
-            1, f"setup.exe is marked with {child}, as modified media and hand edits do.", *evidence
+            1,
+            f"setup.exe is marked with {redact(str(child))}, as modified media and hand edits do.",
+            *evidence,
         )
     if state is None:
         return neutral("GeneralizationState is absent.", *evidence)

@@ -9,7 +9,7 @@ import zlib
 from typing import NamedTuple
 
 from validator.disk.container import Disk, unpack_at
-from validator.evidence import Layer, Location, Unreadable, damaged
+from validator.evidence import Evidence, Layer, Location, Unreadable, damaged, made_good
 
 MAX_GPT_ENTRIES = 1024
 MAX_LOGICAL_PARTITIONS = 64
@@ -66,6 +66,8 @@ class PartitionTable(NamedTuple):
     """The GPT's disk GUID, or the MBR's signature as eight hexadecimal digits."""
     sector_size: int
     partitions: tuple[Partition, ...]
+    recovered: tuple[Evidence, ...] = ()
+    """What was damaged and read from the other copy instead."""
 
 
 def _damage(offset: int, expected: str, found: str, spec: str = "UEFI 2.10, 5.3 GPT") -> Unreadable:
@@ -94,9 +96,7 @@ def read_partition_table(disk: Disk) -> PartitionTable:
             raise _damage(446, "a protective MBR alone", f"{found}: Windows reads a hybrid MBR as an MBR")
         sector_size = _find_gpt(disk)
         if sector_size is None:
-            raise _damage(
-                disk.container.logical_sector_size or 512, "a GPT header", "no signature “EFI PART”"
-            )
+            raise _damage(disk.container.logical_sector_size or 512, "a GPT", "neither it nor its backup")
         return _read_gpt(disk, sector_size)
     if boot_record[3:7] == b"NTFS" or boot_record[3:11] == b"-FVE-FS-" or boot_record[0x36:0x39] == b"FAT":
         raise _damage(0, "a partition table", "a volume's boot sector: a volume without a disk cannot boot")
@@ -104,48 +104,61 @@ def read_partition_table(disk: Disk) -> PartitionTable:
 
 
 def _find_gpt(disk: Disk) -> int | None:
+    """The sector size with which a GPT header stands in the second or in the last sector, or None."""
     known = disk.container.logical_sector_size
     for size in (known,) if known else (512, 4096):
-        if disk.size >= 2 * size and disk.read_at(size, 8) == b"EFI PART":
-            return size
+        for at in (size, (disk.size // size - 1) * size):
+            if at >= size and at + 8 <= disk.size and disk.read_at(at, 8) == b"EFI PART":
+                return size
     return None
 
 
+class _Copy(NamedTuple):
+    """One of the two copies of a GPT, whole: header and entries verify."""
+
+    header: bytes
+    entries: bytes
+    entries_at: int
+
+    @property
+    def meaning(self) -> tuple[bytes, bytes]:
+        """What both copies must have in common: disk GUID, usable sectors, entries."""
+        return self.header[40:72] + self.header[80:88], self.entries
+
+
 def _read_gpt(disk: Disk, sector_size: int) -> PartitionTable:
-    at = sector_size
-    header = disk.read_at(at, sector_size)
-    revision, header_size, stored = unpack_at("<III", header, 8)
-    if revision >> 16 != 1:
-        raise _damage(at + 8, "GPT revision 1", f"{revision:#010x}")
-    if not 92 <= header_size <= sector_size:
-        raise _damage(at + 12, f"a header of 92 to {sector_size} bytes", str(header_size))
-    computed = zlib.crc32(header[:16] + bytes(4) + header[20:header_size])
-    if stored != computed:
-        raise _damage(at + 16, f"the GPT header's checksum {computed:#010x}", f"{stored:#010x}")
-    my_lba, _backup, first_usable, last_usable = unpack_at("<QQQQ", header, 24)
-    array_lba, count, entry_size, array_crc = unpack_at("<QIII", header, 72)
+    """The partitions of a GPT. A copy counts only whole, header and entries together.
+
+    The backup stands in for a damaged primary. Two whole copies that differ are damage.
+    """
     sectors = disk.size // sector_size
-    if my_lba != 1:
-        raise _damage(at + 24, "the primary header in sector 1", f"sector {my_lba}")
-    if not 2 <= first_usable <= last_usable < sectors:
-        raise _damage(at + 40, f"usable sectors within {sectors}", f"{first_usable} to {last_usable}")
-    if entry_size < 128 or entry_size & (entry_size - 1) or entry_size > 4096:
-        raise _damage(at + 84, "entries of 128 bytes or a power of two above", str(entry_size))
-    if count > MAX_GPT_ENTRIES:
-        raise _damage(at + 80, f"at most {MAX_GPT_ENTRIES} entries", str(count))
-    array_at = array_lba * sector_size
-    if array_lba < 2 or array_at + count * entry_size > first_usable * sector_size:
-        raise _damage(at + 72, "the entries before the first usable sector", f"sector {array_lba}")
-    entries = disk.read_at(array_at, count * entry_size)
-    if (computed := zlib.crc32(entries)) != array_crc:
-        raise _damage(at + 88, f"the entries' checksum {computed:#010x}", f"{array_crc:#010x}")
+    recovered: list[Evidence] = []
+    primary = _try_copy(disk, sector_size, 1)
+    named = sectors - 1 if isinstance(primary, Unreadable) else unpack_at("<Q", primary.header, 32)[0]
+    if not 1 < named < sectors:
+        named = sectors - 1
+    backup = _try_copy(disk, sector_size, named)
+    if isinstance(primary, Unreadable):
+        if isinstance(backup, Unreadable):
+            raise primary
+        recovered.append(made_good(primary, "the backup GPT at the end of the disk was used"))
+        copy = backup
+    else:
+        copy = primary
+        if isinstance(backup, Unreadable):
+            recovered.append(made_good(backup, "the primary GPT was used"))
+        elif backup.meaning != primary.meaning:
+            where = named * sector_size
+            raise _damage(where, "a backup GPT that says what the primary says", "another partition table")
+    first_usable, last_usable = unpack_at("<QQ", copy.header, 40)
+    count, entry_size = unpack_at("<II", copy.header, 80)
     partitions = []
     for index in range(count):
-        entry = entries[index * entry_size : (index + 1) * entry_size]
+        entry = copy.entries[index * entry_size : (index + 1) * entry_size]
         if not any(entry[:16]):
             continue
         first, last, _attributes = unpack_at("<QQQ", entry, 32)
-        where = array_at + index * entry_size + 32
+        where = copy.entries_at + index * entry_size + 32
         if not first_usable <= first <= last <= last_usable:
             raise _damage(where, "a partition within the usable sectors", f"sectors {first} to {last}")
         kind = str(uuid.UUID(bytes_le=entry[:16]))
@@ -162,8 +175,56 @@ def _read_gpt(disk: Disk, sector_size: int) -> PartitionTable:
             )
         )
     _refuse_overlap(partitions)
-    disk_id = str(uuid.UUID(bytes_le=header[56:72]))
-    return PartitionTable("gpt", disk_id, sector_size, tuple(partitions))
+    disk_id = str(uuid.UUID(bytes_le=copy.header[56:72]))
+    return PartitionTable("gpt", disk_id, sector_size, tuple(partitions), tuple(recovered))
+
+
+def _try_copy(disk: Disk, sector_size: int, lba: int) -> _Copy | Unreadable:
+    try:
+        return _read_copy(disk, sector_size, lba)
+    except Unreadable as error:
+        if error.evidence.where.layer is not Layer.PARTITION_TABLE:
+            raise
+        return error
+
+
+def _read_copy(disk: Disk, sector_size: int, lba: int) -> _Copy:
+    at = lba * sector_size
+    header = disk.read_at(at, sector_size)
+    if header[:8] != b"EFI PART":
+        raise _damage(at, "a GPT header's signature “EFI PART”", header[:8].hex(" "))
+    revision, header_size, stored = unpack_at("<III", header, 8)
+    if revision >> 16 != 1:
+        raise _damage(at + 8, "GPT revision 1", f"{revision:#010x}")
+    if not 92 <= header_size <= sector_size:
+        raise _damage(at + 12, f"a header of 92 to {sector_size} bytes", str(header_size))
+    computed = zlib.crc32(header[:16] + bytes(4) + header[20:header_size])
+    if stored != computed:
+        raise _damage(at + 16, f"the GPT header's checksum {computed:#010x}", f"{stored:#010x}")
+    own_lba, _other, first_usable, last_usable = unpack_at("<QQQQ", header, 24)
+    entries_lba, count, entry_size, entries_crc = unpack_at("<QIII", header, 72)
+    sectors = disk.size // sector_size
+    if own_lba != lba:
+        raise _damage(at + 24, f"the header of sector {lba}", f"that of sector {own_lba}")
+    if not 2 <= first_usable <= last_usable < sectors:
+        raise _damage(at + 40, f"usable sectors within {sectors}", f"{first_usable} to {last_usable}")
+    if entry_size < 128 or entry_size & (entry_size - 1) or entry_size > 4096:
+        raise _damage(at + 84, "entries of 128 bytes or a power of two above", str(entry_size))
+    if count > MAX_GPT_ENTRIES:
+        raise _damage(at + 80, f"at most {MAX_GPT_ENTRIES} entries", str(count))
+    end_lba = entries_lba - (-count * entry_size // sector_size)
+    before, behind = (
+        entries_lba >= 2 and end_lba <= first_usable,
+        entries_lba > last_usable and end_lba <= sectors,
+    )
+    if not before and not behind:
+        raise _damage(
+            at + 72, "entries outside the usable sectors", f"sectors {entries_lba} to {end_lba - 1}"
+        )
+    entries = disk.read_at(entries_lba * sector_size, count * entry_size)
+    if (computed := zlib.crc32(entries)) != entries_crc:
+        raise _damage(at + 88, f"the entries' checksum {computed:#010x}", f"{entries_crc:#010x}")
+    return _Copy(header, entries, entries_lba * sector_size)
 
 
 def _read_mbr(disk: Disk, boot_record: bytes, sector_size: int) -> PartitionTable:

@@ -17,8 +17,8 @@ SECTOR = 512
 FOOTER_SIZE = 512
 HEADER_SIZE = 1024
 ABSENT = 0xFFFFFFFF
-MAX_ENTRIES = 2**22
-"""Entries of the BAT that are looked at; 8 TiB in blocks of 2 MiB, four times the format's limit."""
+MAX_ENTRIES = 2**21
+"""Entries of the BAT that are looked at; 4 TiB in blocks of 2 MiB, twice the format's limit."""
 _CHUNK = 2**20
 _FIXED, _DYNAMIC, _DIFFERENCING = 2, 3, 4
 MAX_LOCATOR = 64 * 2**10

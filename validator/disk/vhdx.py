@@ -385,22 +385,25 @@ class VhdxDisk(BlockDisk):
             used[span.offset // MIB : span.end // MIB] = b"\1" * (span.length // MIB)
         differencing = self.parent_link is not None
         present = (_FULLY_PRESENT, _PARTIALLY_PRESENT) if differencing else (_FULLY_PRESENT,)
-        for index, entry in enumerate(self._bat):
-            state, unit = entry & 7, entry >> 20
-            if index % (self._chunk_ratio + 1) == self._chunk_ratio:
-                if state == _FULLY_PRESENT and differencing:
-                    self._claim(index, unit, 1, used)
-                elif state:
+        stride = self._chunk_ratio + 1
+        for start in range(0, len(self._bat), stride):
+            # The last entry of a chunk is its sector bitmap's.
+            for index, entry in enumerate(self._bat[start : start + self._chunk_ratio], start):
+                state = entry & 7
+                if state in present:
+                    self._claim(index, entry >> 20, units, used)
+                elif state > _UNMAPPED:
+                    raise self._bat_damage(index, "a payload block state of this disk", f"state {state}")
+            index = start + self._chunk_ratio
+            if index < len(self._bat) and (state := self._bat[index] & 7):
+                if state != _FULLY_PRESENT or not differencing:
                     raise self._bat_damage(index, "no sector bitmap in this disk", f"state {state}")
-            elif state in present:
-                self._claim(index, unit, units, used)
-            elif state > _UNMAPPED:
-                raise self._bat_damage(index, "a payload block state of this disk", f"state {state}")
+                self._claim(index, self._bat[index] >> 20, 1, used)
 
     def _claim(self, index: int, unit: int, units: int, used: bytearray) -> None:
-        if (unit + units) * MIB > self._source.size:
+        if unit + units > len(used) or (unit + units) * MIB > self._source.size:
             raise self._bat_damage(index, "a block inside the file", f"a block at {unit * MIB:#x}")
-        if any(used[unit : unit + units]):
+        if 1 in used[unit : unit + units]:
             raise self._bat_damage(index, "a block of its own", f"one at {unit * MIB:#x} over something else")
         used[unit : unit + units] = b"\1" * units
 

@@ -55,6 +55,8 @@ def _kind_of(disk: Disk, partition: Partition) -> VolumeKind:
         return VolumeKind.DYNAMIC_DISK
     if partition.type_name == "Storage Spaces":
         return VolumeKind.STORAGE_SPACES
+    if partition.type_name == "Microsoft reserved":
+        return VolumeKind.EMPTY
     sector = window(disk, partition).read_at(0, 512)
     name = sector[3:11]
     if name == b"-FVE-FS-" or (name == b"MSWIN4.1" and sector[424:440] == _BITLOCKER_TO_GO):

@@ -214,7 +214,7 @@ def product(software_hive: Hive) -> Product:
 
     def text(name: str) -> str | None:
         value = software_hive.value(VERSION_KEY, name)
-        return None if value is None else str(value)
+        return None if value is None else redact(str(value))
 
     build, revision = text("CurrentBuild") or text("CurrentBuildNumber"), text("UBR")
     return Product(
@@ -258,7 +258,7 @@ def setup_state(
     def text(attempt: Attempt[StateText | None]) -> str | None | Unknown:
         if attempt.unknown is not None:
             return Unknown(str(attempt.unknown))
-        return attempt.value.text if attempt.value else None
+        return redact(attempt.value.text) if attempt.value else None
 
     state = shown(image_state, image_state.value)
     return SetupState(
@@ -292,7 +292,7 @@ def _children(attempt: Attempt[SetupStatus]) -> dict[str, int | str | None] | Un
         "audit.exe": status.audit_child,
     }
     return {
-        name: None if value is None else value.number if value.number is not None else str(value)
+        name: None if value is None else value.number if value.number is not None else redact(str(value))
         for name, value in children.items()
     }
 
