@@ -11,24 +11,50 @@ What `__all__` names is the public surface; the rest may move.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from validator.checks.model import Severity, Status
+    from validator.evidence import Evidence, Location
+    from validator.facts.model import Unknown
     from validator.judging import Verdict
+    from validator.report.json import image_data as as_dict
     from validator.report.model import Report
     from validator.validation import validate
 
-__all__ = ["Report", "Verdict", "__version__", "validate"]
+__all__ = [
+    "Evidence",
+    "Location",
+    "Report",
+    "Severity",
+    "Status",
+    "Unknown",
+    "Verdict",
+    "__version__",
+    "as_dict",
+    "validate",
+]
 __version__ = "0.1.0"
 
 _HOMES = {
-    "validate": "validator.validation",
-    "Report": "validator.report.model",
-    "Verdict": "validator.judging",
+    "Evidence": "validator.evidence:Evidence",
+    "Location": "validator.evidence:Location",
+    "Report": "validator.report.model:Report",
+    "Severity": "validator.checks.model:Severity",
+    "Status": "validator.checks.model:Status",
+    "Unknown": "validator.facts.model:Unknown",
+    "Verdict": "validator.judging:Verdict",
+    "as_dict": "validator.report.json:image_data",
+    "validate": "validator.validation:validate",
 }
 
 
 def __getattr__(name: str) -> Any:
     """Import what is asked for, so that `import validator` alone costs nothing."""
-    if name in _HOMES:
-        import importlib
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
 
-        return getattr(importlib.import_module(_HOMES[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, _, attribute = _HOMES[name].partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

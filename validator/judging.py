@@ -51,11 +51,12 @@ class Judgement(NamedTuple):
 _AGAIN: Mapping[Layer, Remedy] = {
     Layer.FILE: Remedy("Give the command a disk image that it may read and that nothing else is using."),
     Layer.CONTAINER: Remedy(
-        "Export or copy the image again, and close it cleanly: detach it, or shut the machine down. If this "
-        "stays the same, the file itself is damaged."
+        "Give an image of the whole disk. If it is one, export or copy it again, and close it cleanly: detach "
+        "it, or shut the machine down. If this stays the same, the file itself is damaged."
     ),
     Layer.PARTITION_TABLE: Remedy(
-        "Give the whole disk of the machine; if it is, repair it there and export again."
+        "Give an image of the whole disk, not of one partition. If it is one, repair the partition table on "
+        "the machine and export again."
     ),
     Layer.VOLUME: Remedy("Export or copy the image again; the volume is cut or damaged."),
     Layer.FILE_SYSTEM: Remedy(
@@ -95,7 +96,7 @@ def _run(facts: Facts, check: Check) -> list[Finding]:
 
 
 def _cannot_tell(evidence: Evidence) -> str:
-    return f"It could not be told, because the {evidence.where.layer.value} could not be read."
+    return f"Not answered, because the {evidence.where.layer.value} could not be read."
 
 
 def _judged(check: Check, profile: str, finding: Finding) -> Judged:
@@ -128,7 +129,7 @@ def _decide(findings: tuple[Judged, ...]) -> Judgement:
 
 
 def _why_unknown(judged: Judged) -> str:
-    return f"It cannot be told: {judged.evidence[0]}." if judged.evidence else judged.message
+    return f"Undecided: {judged.evidence[0]}." if judged.evidence else judged.message
 
 
 def combine(judgements: Sequence[tuple[str, Judgement]]) -> tuple[int, Judgement]:
@@ -166,7 +167,7 @@ def distrust(judgement: Judgement, evidence: Evidence) -> Judgement:
         )
         for each in judgement.findings
     )
-    return Judgement(Verdict.INDETERMINATE, f"It cannot be told: {evidence}.", findings)
+    return Judgement(Verdict.INDETERMINATE, f"Undecided: {evidence}.", findings)
 
 
 def exit_code(

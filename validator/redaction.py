@@ -9,14 +9,14 @@ _NAME = (
     r"[\w.-]{0,40}(?:pass(?:word|wd|phrase|code)?|pwd|\bpw|secret|token|credentials?|signature"
     r"|(?:account|access|api|shared|primary|secondary|storage|product|private)[-_]?(?:access[-_]?)?key)[\w.-]{0,40}"
 )
-_VALUE = r"\"[^\"]*\"?|'[^']*'?|[^\s,;&\"'()<>]+"
+_VALUE = r"\"(?:[^\"]|\"\")*\"?|'(?:[^']|'')*'?|[^\s\"'()<>&|][^\s<>&|]*"
 _PATTERNS = (
     # An answer file's elements: <Password><Value>SECRET
     re.compile(rf"(?i)(?P<keep><{_NAME}>\s*(?:<Value>\s*)?)(?P<secret>[^<\s][^<]*)"),
     # PowerShell: ConvertTo-SecureString [-String] SECRET
     re.compile(rf"(?i)(?P<keep>\bConvertTo-SecureString\s+(?:-String\s+)?)(?P<secret>(?!-){_VALUE})"),
     # NAME=SECRET, NAME: SECRET, /NAME:SECRET, -NAME SECRET, $NAME = 'SECRET'
-    re.compile(rf"(?i)(?P<keep>{_NAME}[\"']?(?:\s*[:=]\s*|\s+))(?P<secret>(?![-/(<=:]){_VALUE})"),
+    re.compile(rf"(?i)(?P<keep>{_NAME}[\"']?(?:\s*[:=]\s*|\s+(?:is\s+)?))(?P<secret>(?![-/(<=:]){_VALUE})"),
     re.compile(r"(?i)(?P<keep>[?&](?:sig|sv|se|key|code)=)(?P<secret>[^\s&\"']+)"),
     # schtasks /rp SECRET, psexec -p SECRET, mysql -pSECRET is too like other options
     re.compile(rf"(?i)(?P<keep>(?:^|\s)[/-](?:rp|p)[:\s]\s*)(?P<secret>(?![-/]){_VALUE})"),

@@ -7,9 +7,11 @@ from typing import Any
 
 from validator.checks import ALL_CHECKS
 from validator.disk.container import Container
+from validator.disk.formats import FORMATS
 from validator.evidence import Unreadable
 from validator.facts import IMAGE_FACTS, INSTALLATION_FACTS
 from validator.facts.model import Attempt, Facts, Unknown
+from validator.facts.setup import SetupState
 from validator.judging import Judgement, combine, distrust, judge
 from validator.profiles import DEFAULT_PROFILE, PROFILES
 from validator.report.model import LayerState, Report, ReportFacts
@@ -36,12 +38,14 @@ def validate(
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: for a profile that does not exist.
+        ValueError: for a profile or a format that does not exist.
     """
     if profile not in {each.id for each in PROFILES}:
         raise ValueError(f"there is no profile {profile!r}")
+    if input_format is not None and input_format not in FORMATS:
+        raise ValueError(f"there is no format {input_format!r}; there are {', '.join(FORMATS)}")
     started = time.perf_counter()
-    name = os.fspath(path)
+    name = os.fsdecode(path)
     with Files() as files:
         try:
             source = Attempt(files.open(name))
@@ -81,6 +85,9 @@ def _report_facts(facts: Facts) -> ReportFacts:
         values[name] = Unknown(str(attempt.unknown)) if attempt.unknown else attempt.value
     if values["architecture"] is not None and not isinstance(values["architecture"], Unknown):
         values["architecture"] = str(values["architecture"])
+    if isinstance(values["setup_state"], Unknown):
+        nothing = dict.fromkeys(SetupState._fields, values["setup_state"])
+        values["setup_state"] = SetupState(**{**nothing, "image_state_time": None})
     return ReportFacts(**values)
 
 

@@ -68,9 +68,11 @@ def state_copies(state_ini: StateText | None, servicing_state: StateText | None)
     copies = [copy for copy in (state_ini, servicing_state) if copy is not None and copy.text]
     if not copies:
         return neutral("State.ini and ImageServicingData hold no copy of the state.")
-    evidence = tuple(Evidence(copy.where, redact(copy.text), GENERALIZED) for copy in copies)
-    if others := [copy.text for copy in copies if copy.text != GENERALIZED]:
-        return contradicts(1, f"A copy of the state that Windows keeps says {redact(others[0])}.", *evidence)
+    others = [copy for copy in copies if copy.text != GENERALIZED]
+    evidence = [Evidence(copy.where, redact(copy.text), GENERALIZED) for copy in others or copies]
+    if others:
+        text = redact(others[0].text)
+        return contradicts(1, f"A copy of the state that Windows keeps says {text}.", *evidence)
     return agrees("The copies of the state that Windows keeps say the same.", *evidence)
 
 

@@ -47,18 +47,22 @@ _SYSPREP = "https://learn.microsoft.com/windows-hardware/manufacture/desktop/sys
 _LOGS = "https://learn.microsoft.com/windows-hardware/manufacture/desktop/deployment-troubleshooting-and-log-files"
 _SETUP_TYPE = "https://mskb.pkisolutions.com/kb/939857"
 
+_COMMAND = r"C:\Windows\System32\Sysprep\sysprep.exe /generalize /oobe /shutdown"
 _GENERALIZE = Remedy(
-    "Start the machine, run sysprep, wait until ImageState says so, then shut down and capture at once.",
-    (
-        r"%WINDIR%\System32\Sysprep\sysprep.exe /generalize /oobe /quiet /quit",
-        r"reg query HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Setup\State /v ImageState",
-        "shutdown /s /t 0",
-    ),
+    "Start the machine, run sysprep and let it shut the machine down by itself; then capture it, and do not "
+    "start it again. A script that must shut down itself uses /quit instead, and waits until ImageState is "
+    "IMAGE_STATE_GENERALIZE_RESEAL_TO_OOBE.",
+    (_COMMAND,),
 )
 _REBUILD = Remedy(
-    "Go back to a snapshot from before sysprep, or build the machine anew; remove what sysprep tripped over, "
-    "then run it again and do not start the machine afterwards.",
-    (r"%WINDIR%\System32\Sysprep\sysprep.exe /generalize /oobe /quiet /quit",),
+    "Go back to a snapshot from before sysprep, or rebuild the machine; remove what sysprep tripped over, "
+    "run it again, and do not start the machine afterwards.",
+    (_COMMAND,),
+)
+_HANDS_OFF = Remedy(
+    "Do not set ImageState by hand. Go back to the machine as it was before sysprep or the edit, run "
+    "sysprep, let it finish, and do not start the machine afterwards.",
+    (_COMMAND,),
 )
 _STATE_MEANINGS = {
     "IMAGE_STATE_COMPLETE": (
@@ -75,7 +79,7 @@ _STATE_MEANINGS = {
         "The image is generalized, but its machines start into audit mode instead of the first-run setup.",
         Remedy(
             "Go back to a snapshot from before sysprep and run it with /oobe instead of /audit.",
-            _GENERALIZE.commands,
+            (_COMMAND,),
         ),
     ),
     "IMAGE_STATE_SPECIALIZE_RESEAL_TO_OOBE": (
@@ -175,7 +179,7 @@ def _shown(image_state: Value | None, reading: Reading) -> Iterator[Finding]:
     "state-ini-agrees",
     family=FAMILY,
     severity={"generalized": Severity.WARNING},
-    remedy=_REBUILD,
+    remedy=_HANDS_OFF,
     references=(_STATES,),
     since=_SINCE,
 )
@@ -197,8 +201,8 @@ def state_ini_agrees(
     family=FAMILY,
     severity={"generalized": Severity.WARNING},
     remedy=Remedy(
-        "Run sysprep again from a snapshot, power off at once, and block restarts by Windows Update.",
-        _GENERALIZE.commands,
+        "Run sysprep again from a snapshot, and block restarts (Windows Update) until it has shut down.",
+        (_COMMAND,),
     ),
     references=(_SETUP_TYPE, _STATES),
     since=_SINCE,
@@ -283,7 +287,7 @@ def sysprep_log(image_state: Value | None, sysprep_history: SysprepHistory | Non
     severity={"generalized": Severity.WARNING},
     remedy=Remedy(
         "Generalize again, power off, and never start the master afterwards: start a copy.",
-        _GENERALIZE.commands,
+        (_COMMAND,),
     ),
     references=(_LOGS,),
     since=_SINCE,
@@ -303,7 +307,7 @@ def booted_after_sysprep(image_state: Value | None, first_boot: FirstBoot) -> It
     "evidence-agrees",
     family=FAMILY,
     severity={"generalized": Severity.ERROR},
-    remedy=_REBUILD,
+    remedy=_HANDS_OFF,
     references=(_STATES, _FATAL),
     since=_SINCE,
 )
@@ -329,14 +333,16 @@ def evidence_agrees(
     Windows computes ImageState from GeneralizationState (GS), AuditBoot and the completion state of
     its setup programs; this table says which combinations it can have written:
 
-    | GS | and | ImageState without AuditBoot | with AuditBoot |
-    | --- | --- | --- | --- |
-    | 4 | setup.exe 0 | GENERALIZE_RESEAL_TO_OOBE | GENERALIZE_RESEAL_TO_AUDIT |
-    | 4 | setup.exe not 0 | UNDEPLOYABLE | UNDEPLOYABLE |
-    | 7 | oobeldr.exe (audit.exe) 0 | SPECIALIZE_RESEAL_TO_OOBE | SPECIALIZE_RESEAL_TO_AUDIT |
-    | 7 | oobeldr.exe (audit.exe) 3 | COMPLETE | SPECIALIZE_RESEAL_TO_AUDIT |
-    | 7 | oobeldr.exe (audit.exe) 1, 2 | UNDEPLOYABLE | UNDEPLOYABLE |
-    | other | | UNDEPLOYABLE | UNDEPLOYABLE |
+    | GS | and | ImageState (with AuditBoot: _AUDIT) |
+    | --- | --- | --- |
+    | 4 | setup.exe 0 | GENERALIZE_RESEAL_TO_OOBE |
+    | 4 | setup.exe not 0 | UNDEPLOYABLE |
+    | 7 | oobeldr.exe 0 | SPECIALIZE_RESEAL_TO_OOBE |
+    | 7 | oobeldr.exe 3 | COMPLETE |
+    | 7 | oobeldr.exe 1, 2 | UNDEPLOYABLE |
+    | other | | UNDEPLOYABLE |
+
+    With AuditBoot, audit.exe counts instead of oobeldr.exe, and 3 gives SPECIALIZE_RESEAL_TO_AUDIT.
     """
     if not claims_generalization(image_state):
         yield not_applicable("ImageState claims no generalization that could be contradicted.")
@@ -351,7 +357,7 @@ def evidence_agrees(
     if score >= 2:
         yield failed(
             "ImageState contradicts the setup state: the value was edited, sysprep was interrupted, or the "
-            f"image was started after sysprep (contradictions weigh {score}, 2 is enough).",
+            f"image was started after sysprep (contradictions add up to {score}, and 2 are enough).",
             *evidence,
         )
     elif score + doubt >= 2:
@@ -359,7 +365,9 @@ def evidence_agrees(
         yield unknown(f"What {names} rests on could not be read, and may contradict ImageState.", *evidence)
     elif score:
         names = ", ".join(each.check for each in against)
-        yield failed(f"One thing speaks against ImageState: {names}.", *evidence, severity=Severity.WARNING)
+        yield failed(
+            f"One thing speaks against ImageState (see {names}).", *evidence, severity=Severity.WARNING
+        )
     else:
         agreeing = sum(1 for each in read if each.reading and each.reading.stance is Stance.AGREES)
         yield passed(
@@ -371,7 +379,7 @@ def evidence_agrees(
     "audit-mode",
     family=FAMILY,
     severity={"generalized": Severity.ERROR},
-    remedy=Remedy("Run sysprep with /oobe instead of /audit, from a snapshot.", _GENERALIZE.commands),
+    remedy=Remedy("Run sysprep with /oobe instead of /audit, from a snapshot.", (_COMMAND,)),
     references=(_STATES,),
     since=_SINCE,
 )

@@ -25,6 +25,8 @@ class _ReportFile(click.ParamType):  # type: ignore[type-arg, unused-ignore]
         kind, _, path = str(value).partition("=")
         if kind not in FORMATS or not path:
             self.fail(f"{value!r} is not FORMAT=FILE with a FORMAT of {', '.join(FORMATS)}", param, ctx)
+        if path == "-":
+            self.fail("a report goes to a file; --format says what standard output gets", param, ctx)
         folder = os.path.dirname(path) or "."
         if not os.path.isdir(folder):
             self.fail(f"there is no folder {printable(folder)!r} to write to", param, ctx)
@@ -38,7 +40,7 @@ class _ReportFile(click.ParamType):  # type: ignore[type-arg, unused-ignore]
     type=click.Choice([profile.id for profile in PROFILES]),
     default=DEFAULT_PROFILE,
     show_default=True,
-    help="The question to ask: " + "; ".join(f"{profile.id}: {profile.title}" for profile in PROFILES),
+    help="The question to ask. " + " ".join(f"{profile.id}: {profile.title}" for profile in PROFILES),
 )
 @click.option(
     "--format", "-f", "output_format", type=click.Choice(FORMATS), default="text", show_default=True,
@@ -58,7 +60,7 @@ class _ReportFile(click.ParamType):  # type: ignore[type-arg, unused-ignore]
     show_default=True,
     help="Which failed checks fail the command. It changes no verdict.",
 )
-@click.option("--exit-zero", is_flag=True, help="Return 0 whatever the verdicts are, for a trial run.")
+@click.option("--exit-zero", is_flag=True, help="Return 0 instead of 1, 3 and 4, for a trial run.")
 @options.input_format
 @options.parents
 @click.option("--quiet", "-q", is_flag=True, help="Only verdicts and their reasons.")
@@ -82,6 +84,8 @@ def command(
     IMAGE is a VHD, VHDX or raw disk image; it is opened for reading only. A path that exists is
     taken literally, anything else that looks like one is expanded as a pattern.
     """
+    if quiet and verbose:
+        raise click.UsageError("--quiet and --verbose exclude each other")
     paths, unmatched = options.images(images)
     _refuse_to_overwrite([*paths, *parents], reports)
     from validator.judging import ExitCode, exit_code
@@ -93,7 +97,7 @@ def command(
             for path in paths
         )
     except FileNotFoundError as error:
-        raise click.UsageError(f"no such file: {printable(str(error.filename))}") from error
+        raise options.Refused(f"no such file: {printable(str(error.filename))}") from error
     judgements = [result.judgement for result in results]
     code = exit_code(judgements, Severity(fail_on), unmatched=bool(unmatched))
     for pattern in unmatched:
@@ -118,10 +122,12 @@ def _render(kind: str, run: RunReport, colour: bool, width: int, quiet: bool, ve
 
 def _refuse_to_overwrite(images: list[str], reports: tuple[tuple[str, str], ...]) -> None:
     """A report never lands on an image (promise 1)."""
+    if len({os.path.realpath(path) for _, path in reports}) < len(reports):
+        raise options.Refused("two reports would go to one file")
     for _, path in reports:
         for image in images:
             if os.path.exists(path) and os.path.exists(image) and os.path.samefile(path, image):
-                raise click.UsageError(f"the report {printable(path)} would overwrite an image")
+                raise options.Refused(f"the report {printable(path)} would overwrite an image")
 
 
 def _write(path: str, text: str) -> None:
@@ -129,4 +135,4 @@ def _write(path: str, text: str) -> None:
         with open(path, "w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
             file.write(text)
     except OSError as error:
-        raise click.UsageError(f"cannot write the report {printable(path)}: {error.strerror}") from error
+        raise options.Refused(f"cannot write the report {printable(path)}: {error.strerror}") from error

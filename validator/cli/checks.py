@@ -19,7 +19,10 @@ def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
 
 @click.command("checks")
 @click.argument("check_id", metavar="[ID]", required=False, shell_complete=_complete)
-@click.option("--format", "-f", "output_format", type=click.Choice(("text", "json")), default="text")
+@click.option(
+    "--format", "-f", "output_format", type=click.Choice(("text", "json")), default="text",
+    help="What to print on standard output.",
+)  # fmt: skip
 @options.no_color
 def command(check_id: str | None, output_format: str, no_color: bool) -> int:
     """List the checks, or explain the one with this ID."""
@@ -56,9 +59,12 @@ def _data(check: Check) -> dict[str, Any]:
 
 
 def _explained(check: Check, colour: bool) -> str:
+    """The check's page; commands and addresses as they stand, so that they can be copied."""
     from rich.markdown import Markdown
 
-    return printed(Markdown(page(check), hyperlinks=False), colour=colour, width=options.width())
+    why, heading, how = page(check).partition("## Remedy\n")
+    prose = printed(Markdown(why, hyperlinks=False), colour=colour, width=options.width())
+    return prose + "\n" + (heading + how).replace("```text\n", "").replace("```\n", "").replace("## ", "")
 
 
 def _listed(colour: bool) -> str:

@@ -9,7 +9,13 @@ from validator.report.printable import printable
 @click.command("inspect", no_args_is_help=True)
 @click.argument("image", type=click.Path())
 @click.option(
-    "--format", "-f", "output_format", type=click.Choice(("text", "json")), default="text", show_default=True
+    "--format",
+    "-f",
+    "output_format",
+    type=click.Choice(("text", "json")),
+    default="text",
+    show_default=True,
+    help="What to print on standard output.",
 )
 @options.input_format
 @options.parents
@@ -24,13 +30,15 @@ def command(
     from validator.judging import ExitCode
     from validator.validation import validate
 
-    paths, _ = options.images((image,))
+    paths, unmatched = options.images((image,))
+    if unmatched:
+        raise options.Refused(f"no image matches {printable(image)}")
     if len(paths) != 1:
         raise click.UsageError("inspect takes one image")
     try:
         report = validate(paths[0], input_format=options.forced(input_format), parents=parents)
     except FileNotFoundError as error:
-        raise click.UsageError(f"no such file: {printable(str(error.filename))}") from error
+        raise options.Refused(f"no such file: {printable(str(error.filename))}") from error
     if output_format == "json":
         from validator.report.json import dumps, image_data
 

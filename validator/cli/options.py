@@ -12,6 +12,13 @@ import click
 from validator.disk.formats import FORMATS
 from validator.report.printable import printable
 
+
+class Refused(click.ClickException):
+    """The command cannot be carried out as it stands; said without the usage lines."""
+
+    exit_code = 2
+
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -72,7 +79,7 @@ def images(names: Sequence[str]) -> tuple[list[str], list[str]]:
     for shells that do not.
 
     Raises:
-        click.UsageError: for a plain name that does not exist, before anything is read.
+        Refused: for a plain name that does not exist, before anything is read.
     """
     found: dict[str, None] = {}
     missing = []
@@ -88,7 +95,7 @@ def images(names: Sequence[str]) -> tuple[list[str], list[str]]:
         else:
             missing.append(name)
     if missing:
-        raise click.UsageError("\n".join(f"no such file: {printable(name)}" for name in missing))
+        raise Refused("\n".join(f"no such file: {printable(name) or '(an empty name)'}" for name in missing))
     return list(found), unmatched
 
 
@@ -106,7 +113,7 @@ def show(text: str, *, colour: bool = False) -> None:
     """Print to standard output; that whoever reads it has seen enough (`| head`) changes nothing else.
 
     Raises:
-        click.UsageError: where it cannot be printed for another reason, such as a full disk.
+        Refused: where it cannot be printed for another reason, such as a full disk.
     """
     try:
         click.echo(text, nl=False, color=colour)
@@ -114,4 +121,4 @@ def show(text: str, *, colour: bool = False) -> None:
         # What Python still holds of the text goes nowhere, or it would complain again at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if not isinstance(error, BrokenPipeError):
-            raise click.UsageError(f"cannot print the report: {error.strerror}") from error
+            raise Refused(f"cannot print the report: {error.strerror}") from error

@@ -71,7 +71,8 @@ def recognise(source: ByteSource, name: str) -> str:
         raise damaged(
             where,
             expected=f"a {claimed.upper()} container, as the name says",
-            found=f"neither its signature nor a copy of it; the file begins with {_quoted(source)}",
+            found="neither its signature nor a copy of it; the file is cut, or is something else: "
+            f"it begins with {_quoted(source)}",
         )
     return "raw"
 

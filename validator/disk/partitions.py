@@ -106,11 +106,15 @@ def read_partition_table(disk: Disk) -> PartitionTable:
 def _find_gpt(disk: Disk) -> int | None:
     """The sector size with which a GPT header stands in the second or in the last sector, or None."""
     known = disk.container.logical_sector_size
+    found = []
     for size in (known,) if known else (512, 4096):
         for at in (size, (disk.size // size - 1) * size):
             if at >= size and at + 8 <= disk.size and disk.read_at(at, 8) == b"EFI PART":
-                return size
-    return None
+                found.append(size)
+                break
+    if len(found) > 1:
+        raise _damage(512, "a GPT for sectors of one size", "one for 512 and one for 4096 bytes")
+    return found[0] if found else None
 
 
 class _Copy(NamedTuple):
@@ -233,7 +237,7 @@ def _read_mbr(disk: Disk, boot_record: bytes, sector_size: int) -> PartitionTabl
     for index in range(4):
         at = 446 + 16 * index
         active, kind, first, count = _mbr_entry(boot_record, at)
-        if not kind:
+        if not kind or not count:
             continue
         if active not in (0, 0x80):
             raise _damage(at, "a boot indicator of 00 or 80", f"{active:02x}", "UEFI 2.10, 5.2 MBR")

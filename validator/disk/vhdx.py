@@ -26,6 +26,8 @@ MAX_TABLE_ENTRIES = 2047
 MAX_BAT_SIZE = 64 * MIB
 """A BAT above this is not looked at: 8 Mi entries, 8 TiB in blocks of 1 MiB."""
 MAX_VIRTUAL_SIZE = 64 * 2**40
+MAX_FILE_SIZE = 65 * 2**40
+"""The format's largest disk with all that describes it."""
 
 _BAT = uuid.UUID("2dc27766-f623-4200-9d64-115e9bfd4a08")
 _METADATA = uuid.UUID("8b7ca206-4790-4b9a-b8fe-575f050f886e")
@@ -89,6 +91,8 @@ def open_vhdx(source: ByteSource) -> "VhdxDisk":
         raise _damage(
             0, "a header section of 1 MiB", f"a file of {source.size} bytes: it is cut", "2.2 Header Section"
         )
+    if source.size > MAX_FILE_SIZE:
+        raise _damage(0, "a file of at most 65 TiB", f"one of {source.size} bytes", "2.2 Header Section")
     if (signature := source.read_at(0, 8)) != b"vhdxfile":
         raise _damage(0, "the signature “vhdxfile”", signature.hex(" "), "2.2.1 File Type Identifier")
     view, recovered = Overlay(source), list[Evidence]()

@@ -14,7 +14,7 @@ from validator.source import Overlay
 SECTOR = 4096
 MAX_LOG = 32 * 2**20
 """A longer log is not looked at; Hyper-V makes them of 1 MiB."""
-MAX_FILE = 2**47
+MAX_FILE = 65 * 2**40
 _WRITABLE = 192 * 2**10
 """Before it lie the file identifier and the headers, which the log never writes."""
 _DESCRIPTOR = 32
@@ -64,7 +64,7 @@ def replay(view: Overlay, offset: int, length: int, guid: bytes) -> tuple[int, i
     if view.size < head.flushed:
         raise _damage(offset + head.offset, f"a file of at least {head.flushed} bytes", f"{view.size}")
     if head.last > MAX_FILE:
-        raise _damage(offset + head.offset, "a file of less than 128 TiB", f"one of {head.last} bytes")
+        raise _damage(offset + head.offset, "a file of at most 65 TiB", f"one of {head.last} bytes")
     view.grow(head.last)
     sectors = 0
     for entry in active:

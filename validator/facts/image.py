@@ -61,6 +61,10 @@ def found_installations(disk: Disk, volumes: tuple[Volume, ...]) -> tuple[FoundI
     """
     found = []
     for volume in volumes:
+        if volume.kind is VolumeKind.DYNAMIC_DISK:
+            where = Location(Layer.VOLUME, 0, volume.partition.number)
+            words = "a dynamic disk, whose volumes only its own database (LDM) knows"
+            raise damaged(where, expected="a basic disk", found=words)
         if volume.kind is not VolumeKind.NTFS:
             continue
         number = volume.partition.number

@@ -36,7 +36,8 @@ class ReportFacts(NamedTuple):
     installation: Installation | Unknown
     product: Product | Unknown
     architecture: str | None | Unknown
-    setup_state: SetupState | Unknown
+    setup_state: SetupState
+    """Each of its fields may be `Unknown`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,10 +65,10 @@ def _rows(report: Report) -> list[tuple[str, str]]:
         parts = (product.name, product.edition, product.version, product.build and f"build {product.build}")
         rows.append(("Windows", ", ".join(part for part in parts if part) or "unnamed"))
         rows.append(("architecture", _shown(facts.architecture)))
-    if not isinstance(facts.setup_state, Unknown):
-        state = facts.setup_state
-        if isinstance(state.image_state, Unknown) and state.image_state == state.setup_type:
-            return [*rows, ("setup state", "not read, for the reason above")]
+    state = facts.setup_state
+    if isinstance(state.image_state, Unknown) and state.image_state == state.setup_type:
+        rows.append(("setup state", "not read, for the reason above"))
+    else:
         time = f" ({rfc3339(state.image_state_time)})" if state.image_state_time else ""
         rows += [
             ("ImageState", _shown(state.image_state) + time),
@@ -76,7 +76,7 @@ def _rows(report: Report) -> list[tuple[str, str]]:
             ("State.ini", _shown(state.state_ini)),
             ("SetupType", _shown(state.setup_type)),
             ("CmdLine", _shown(state.command_line)),
-            ("generalization", _shown(state.generalization_state)),
+            ("GeneralizationState", _shown(state.generalization_state)),
             ("AuditBoot", _shown(state.audit_boot)),
             ("sysprep tag", _shown(state.sysprep_tag)),
             ("last sysprep", _run(state.last_sysprep_run)),

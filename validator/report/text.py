@@ -75,7 +75,9 @@ class _Page:
             # What one finding showed, the next need not repeat.
             yield from self._evidence([each for each in judged.evidence if verbose or each not in shown])
             shown.update(judged.evidence)
-            if judged.remedy and (verbose or judged.remedy not in remedies):
+            # An error's remedy covers the warnings beside it.
+            covered = judged.remedy in remedies or (remedies and judged.severity is not Severity.ERROR)
+            if judged.remedy and (verbose or not covered):
                 remedies.add(judged.remedy)
                 yield from self._remedy(judged.remedy)
                 yield from self._labelled("see", judged.check.references[0])
@@ -119,7 +121,7 @@ class _Page:
             if each.expected:
                 yield from self._labelled("expected", each.expected)
             if each.spec:
-                yield from self._labelled("by", each.spec)
+                yield from self._labelled("spec", each.spec)
             if each.time and each.time != time:
                 zone = "" if each.time.tzinfo else " (local time of the machine)"
                 yield from self._labelled("time", rfc3339(each.time) + zone)
@@ -165,12 +167,9 @@ class _Page:
             if not isinstance(facts.partition_table, Unknown):
                 words.append(f"with {facts.partition_table.scheme.upper()}")
             yield from self._labelled("disk", " ".join(word for word in words if word), 2)
-        yield from self._labelled(
-            "read",
-            f"{size(report.io.bytes_read)} in {report.io.reads} reads, {report.duration_ms / 1000:.2f} s, "
-            f"profile {report.profile}",
-            2,
-        )
+        reads = f"{report.io.reads} read{'' if report.io.reads == 1 else 's'}"
+        cost = f"{size(report.io.bytes_read)} in {reads}, {report.duration_ms / 1000:.2f} s"
+        yield from self._labelled("read", f"{cost}, profile {report.profile}", 2)
 
     # -- lines ---------------------------------------------------------------------------------
 

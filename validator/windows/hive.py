@@ -20,14 +20,16 @@ from validator.windows.witness import RegfWitness
 
 PAGE = 4096
 BASE_BLOCK = 4096
-MAX_BIN = 2**20
+MAX_BIN = 4 * 2**20
 """Bins are searched for by their header; Windows makes them of one page or as large as one cell."""
 MAX_DATA = 16344
 """Above this a value is kept in segments ("big data"), which nothing that is judged needs."""
+MAX_PAGES = 2048
+"""Pages that are kept, about."""
 MAX_NAME = 32 * 2**10
 MAX_NAMES = 2**16
 """Names that are compared before a key is called absent."""
-MAX_SUBKEYS = 2**20
+MAX_SUBKEYS = 2**17
 MAX_VALUES = 2**14
 REG_SZ, REG_EXPAND_SZ, REG_BINARY, REG_DWORD = 1, 2, 3, 4
 TYPE_NAMES = {
@@ -143,6 +145,7 @@ class Hive:
         self._source: ByteSource = file
         self._pages: dict[int, bytes] = {}
         self._bins: dict[int, tuple[int, int]] = {}
+        self._walked: dict[int, tuple[set[int], int]] = {}
         self._keys: dict[str, Key | None] = {}
         if not file.size:
             raise self._damage(0, "a base block of 4096 bytes", "an empty file")
@@ -199,6 +202,9 @@ class Hive:
         first, last = offset // PAGE, (offset + length - 1) // PAGE
         missing = [page for page in range(first, last + 1) if page not in self._pages]
         if missing:
+            if len(self._pages) > MAX_PAGES:
+                self._pages.clear()
+                missing = list(range(first, last + 1))
             start = missing[0]
             data = self._source.read_at(BASE_BLOCK + start * PAGE, (missing[-1] - start + 1) * PAGE)
             for page in range(start, missing[-1] + 1):
@@ -228,13 +234,25 @@ class Hive:
             return self._bins[start]
         raise self._damage(BASE_BLOCK + offset, "a hive bin around this cell", "no header before it", key)
 
+    def _walk_to(self, offset: int, start: int, end: int, key: str) -> None:
+        """Go over the cells of a bin: one must begin at the offset, or it lies inside another."""
+        known, at = self._walked.setdefault(start, (set(), start + 32))
+        while at <= offset and at < end:
+            size = abs(int.from_bytes(self._read(at, 4), "little", signed=True))
+            if size < 8 or size % 8 or at + size > end:
+                raise self._damage(BASE_BLOCK + at, "cells that fill their bin", f"one of {size} bytes", key)
+            known.add(at)
+            at += size
+        self._walked[start] = known, at
+        if offset not in known:
+            raise self._damage(BASE_BLOCK + offset, "the beginning of a cell", "the inside of another", key)
+
     def _cell(self, offset: int, key: str, minimum: int, more: int = 0) -> bytes:
         """The content of an allocated cell: `minimum` bytes that must be there, and up to `more`."""
         if offset % 8 or not 0 <= offset < self._length:
             raise self._damage(BASE_BLOCK + offset, "a cell inside the hive bins", f"offset {offset:#x}", key)
         start, end = self._bin(offset, key)
-        if offset < start + 32:
-            raise self._damage(BASE_BLOCK + offset, "a cell behind the bin's header", "one inside it", key)
+        self._walk_to(offset, start, end, key)
         size = int.from_bytes(self._read(offset, 4), "little", signed=True)
         if size >= 0:
             raise self._damage(BASE_BLOCK + offset, "an allocated cell", "a freed one", key)
