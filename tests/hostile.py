@@ -53,7 +53,7 @@ class Mend(Enum):
     MFT_MIRROR = "$MFTMirr"
 
 
-MENDED: frozenset[Mend] = frozenset({Mend.VHD_FOOTER, Mend.VHDX_COPY, Mend.VHDX_LOG})
+MENDED: frozenset[Mend] = frozenset({Mend.VHD_FOOTER, Mend.VHDX_COPY, Mend.VHDX_LOG, Mend.GPT_COPY})
 """What is implemented. A row whose damage is mended by anything else must be refused."""
 
 MENDED_CONTAINERS = {Mend.VHD_FOOTER, Mend.VHDX_COPY, Mend.VHDX_LOG}

@@ -268,7 +268,7 @@ def test_a_report_replaces_an_older_one(command: Command, one: Callable[[str], P
     ("kind", "code", "words"),
     [
         ("good", 0, ["dynamic VHDX", "GPT", "Windows Server 2022", "GENERALIZE_RESEAL_TO_OOBE", "AMD64"]),
-        ("bad", 0, ["IMAGE_STATE_UNDEPLOYABLE", "failed", "generalization"]),
+        ("bad", 0, ["IMAGE_STATE_UNDEPLOYABLE", "failed", "GeneralizationState"]),
         ("corrupt", 3, ["damaged", "checksum"]),
     ],
 )

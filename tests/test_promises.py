@@ -264,9 +264,10 @@ def test_names_of_partitions_are_escaped(command: Command, image: Image) -> None
     """A GPT holds 36 characters of anybody's choice."""
     path = image(generalized(), "raw")
     name = "Basic data partition".encode("utf-16-le")
-    (at,) = damage.locate_all(path, name)[:1]
-    damage.overwrite(path, at, "\x1b[31m\u202e\x9b".encode("utf-16-le").ljust(len(name), b"\0"))
+    for at in damage.locate_all(path, name)[:2]:
+        damage.overwrite(path, at, "\x1b[31m\u202e\x9b".encode("utf-16-le").ljust(len(name), b"\0"))
     damage.fix_gpt(path)
+    damage.fix_gpt(path, header=-512)
     outcome = command("inspect", path)
     assert outcome.code == 0
     assert outcome.stdout.replace("\n", "").isprintable()

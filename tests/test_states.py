@@ -41,7 +41,7 @@ STATES = {
     UNDEPLOYABLE: (
         "Generalization was started and did not complete: the image must be rebuilt. "
         "Waiting or editing the value will not help.",
-        "Go back to a snapshot from before sysprep, or build the machine anew",
+        "Go back to a snapshot from before sysprep, or rebuild the machine",
     ),
     GENERALIZED_AUDIT: ("audit mode", "run it with /oobe instead of /audit"),
     SPECIALIZED_OOBE: ("its identity was not removed", "sysprep.exe /generalize"),

@@ -51,8 +51,8 @@ class Judgement(NamedTuple):
 _AGAIN: Mapping[Layer, Remedy] = {
     Layer.FILE: Remedy("Give the command a disk image that it may read and that nothing else is using."),
     Layer.CONTAINER: Remedy(
-        "Give an image of the whole disk. If it is one, export or copy it again, and close it cleanly: detach "
-        "it, or shut the machine down. If this stays the same, the file itself is damaged."
+        "Give an image of the whole disk. If it is one, export or copy it again, and close it cleanly "
+        "(detach it, or shut the machine down). If this stays the same, the file itself is damaged."
     ),
     Layer.PARTITION_TABLE: Remedy(
         "Give an image of the whole disk, not of one partition. If it is one, repair the partition table on "

@@ -11,7 +11,6 @@ from validator.disk.formats import FORMATS
 from validator.evidence import Unreadable
 from validator.facts import IMAGE_FACTS, INSTALLATION_FACTS
 from validator.facts.model import Attempt, Facts, Unknown
-from validator.facts.setup import SetupState
 from validator.judging import Judgement, combine, distrust, judge
 from validator.profiles import DEFAULT_PROFILE, PROFILES
 from validator.report.model import LayerState, Report, ReportFacts
@@ -85,9 +84,6 @@ def _report_facts(facts: Facts) -> ReportFacts:
         values[name] = Unknown(str(attempt.unknown)) if attempt.unknown else attempt.value
     if values["architecture"] is not None and not isinstance(values["architecture"], Unknown):
         values["architecture"] = str(values["architecture"])
-    if isinstance(values["setup_state"], Unknown):
-        nothing = dict.fromkeys(SetupState._fields, values["setup_state"])
-        values["setup_state"] = SetupState(**{**nothing, "image_state_time": None})
     return ReportFacts(**values)
 
 

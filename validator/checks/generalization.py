@@ -357,7 +357,7 @@ def evidence_agrees(
     if score >= 2:
         yield failed(
             "ImageState contradicts the setup state: the value was edited, sysprep was interrupted, or the "
-            f"image was started after sysprep (contradictions add up to {score}, and 2 are enough).",
+            f"image was started after sysprep (contradictions weigh {score}, 2 is enough).",
             *evidence,
         )
     elif score + doubt >= 2:

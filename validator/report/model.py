@@ -37,7 +37,7 @@ class ReportFacts(NamedTuple):
     product: Product | Unknown
     architecture: str | None | Unknown
     setup_state: SetupState
-    """Each of its fields may be `Unknown`."""
+    """Always there; each of its fields may be `Unknown`."""
 
 
 @dataclass(frozen=True, slots=True)
