@@ -88,6 +88,40 @@ class Budget:
         self.count.bytes_read += length
 
 
+class Pages:
+    """Keeps what was read in small pieces, in whole pages and a bounded number of them.
+
+    Args:
+        read: gives exactly the bytes that it is asked for, or raises.
+        size: length of what it reads, in bytes.
+    """
+
+    def __init__(self, read: Callable[[int, int], bytes], size: int) -> None:
+        self.size = size
+        self._read = read
+        self._kept: dict[int, bytes] = {}
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """See `ByteSource`; the span must lie within the size."""
+        if length > _KEPT_READ or not length:
+            return self._read(offset, length) if length else b""
+        first, last = offset // PAGE, (offset + length - 1) // PAGE
+        start = offset - first * PAGE
+        if first == last and (page := self._kept.get(first)) is not None:
+            return page[start : start + length]
+        missing = [page for page in range(first, last + 1) if page not in self._kept]
+        if missing:
+            if len(self._kept) > _KEPT_PAGES:
+                self._kept.clear()
+                missing = list(range(first, last + 1))
+            begin, end = missing[0] * PAGE, min((missing[-1] + 1) * PAGE, self.size)
+            data = self._read(begin, end - begin)
+            for number in range(missing[0], missing[-1] + 1):
+                self._kept[number] = data[number * PAGE - begin : (number + 1) * PAGE - begin]
+        joined = b"".join(self._kept[number] for number in range(first, last + 1))
+        return joined[start : start + length]
+
+
 class FileSource:
     """A regular file on this machine, opened read-only and unbuffered.
 
@@ -116,7 +150,7 @@ class FileSource:
             self.close()
             raise
         self.size = self._opened.st_size
-        self._kept: dict[int, bytes] = {}
+        self._pages = Pages(self._read, self.size)
         self.budget.count.files += 1
 
     @staticmethod
@@ -139,20 +173,7 @@ class FileSource:
         """
         if offset < 0 or length < 0 or offset + length > self.size:
             raise beyond_end(Layer.FILE, offset, length, self.size)
-        if length > _KEPT_READ:
-            return self._read(offset, length)
-        first, last = offset // PAGE, (offset + length - 1) // PAGE
-        missing = [page for page in range(first, last + 1) if page not in self._kept]
-        if missing:
-            if len(self._kept) > _KEPT_PAGES:
-                self._kept.clear()
-                missing = list(range(first, last + 1))
-            start, end = missing[0] * PAGE, min((missing[-1] + 1) * PAGE, self.size)
-            data = self._read(start, end - start)
-            for page in range(missing[0], missing[-1] + 1):
-                self._kept[page] = data[page * PAGE - start : (page + 1) * PAGE - start]
-        joined = b"".join(self._kept[page] for page in range(first, last + 1))
-        return joined[offset - first * PAGE :][:length]
+        return self._pages.read_at(offset, length)
 
     def _read(self, offset: int, length: int) -> bytes:
         self.budget.spend(length)

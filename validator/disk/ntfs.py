@@ -8,26 +8,106 @@ Source of the layout: Richard Russon and Yuval Fledel, NTFS Documentation (Linux
 compare every result with dissect.ntfs and with ntfs-3g's tools.
 """
 
+from array import array
+from bisect import bisect_right
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from validator.disk.container import unpack_at
 from validator.disk.upcase import upcase
-from validator.evidence import Layer, Location, Unreadable, damaged
+from validator.evidence import Evidence, Layer, Location, Unreadable, damaged, made_good
 from validator.source import ByteSource, beyond_end
 
-_ATTRIBUTE_LIST, _DATA, _INDEX_ROOT, _INDEX_ALLOCATION, _REPARSE_POINT = 0x20, 0x80, 0x90, 0xA0, 0xC0
+_ATTRIBUTE_LIST, _VOLUME_INFORMATION, _DATA = 0x20, 0x70, 0x80
+_INDEX_ROOT, _INDEX_ALLOCATION, _REPARSE_POINT = 0x90, 0xA0, 0xC0
 _END = 0xFFFFFFFF
 _IN_USE, _FOLDER = 0x0001, 0x0002
 _COMPRESSED, _ENCRYPTED, _SPARSE = 0x00FF, 0x4000, 0x8000
 _HAS_NODE, _LAST_ENTRY = 0x0001, 0x0002
-_MFT, _ROOT = 0, 5
+_MFT, _LOG_FILE, _VOLUME, _ROOT = 0, 2, 3, 5
+_MIRRORED = ("$MFT", "$MFTMirr", "$LogFile", "$Volume")
+"""The records that $MFTMirr keeps a copy of; with large clusters it has more, which nothing reads."""
 _STRIDE = 512
 MAX_INDEX_DEPTH = 32
 MAX_ATTRIBUTE_LIST = 256 * 2**10
+MAX_EXTENSIONS = 1024
+"""Records beside its base record that a file may have."""
+MAX_RUNS = 2**17
+"""Runs (and attributes, which cost as much) that these records may hold together."""
+_MAX_CLUSTERS = 2**52
+_KEPT_UNITS = 16
+"""Unpacked compression units that a file keeps: 1 MiB."""
 
-Runs = list[tuple[int | None, int]]
-"""Pairs of first cluster (None for a hole) and count."""
+
+class Runs:
+    """Where a stream lies: runs of clusters, in the stream's order.
+
+    Packed, because whoever made the image says how many there are.
+    """
+
+    __slots__ = ("_ends", "_firsts")
+
+    def __init__(self) -> None:
+        self._firsts = array("q")
+        """First cluster of each run in the volume, or -1 for a hole."""
+        self._ends = array("q")
+        """Clusters of the stream up to the end of each run."""
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    @property
+    def clusters(self) -> int:
+        """How many clusters the stream has."""
+        return self._ends[-1] if self._ends else 0
+
+    @property
+    def has_holes(self) -> bool:
+        """Whether a run has no clusters in the volume."""
+        return -1 in self._firsts
+
+    def add(self, first: int | None, count: int) -> None:
+        """Go on with `count` clusters from `first` of the volume, or with a hole."""
+        self._ends.append(self.clusters + count)
+        self._firsts.append(-1 if first is None else first)
+
+    def extend(self, other: "Runs") -> None:
+        """Go on with the runs of another part."""
+        start = self.clusters
+        self._ends.extend(start + end for end in other._ends)
+        self._firsts.extend(other._firsts)
+
+    def span(self, cluster: int, count: int) -> Iterator[tuple[int | None, int]]:
+        """First cluster in the volume (None for a hole) and count for a span; it stops where the runs do."""
+        index = bisect_right(self._ends, cluster)
+        while count and index < len(self._ends):
+            start = self._ends[index - 1] if index else 0
+            piece = min(count, self._ends[index] - cluster)
+            first = self._firsts[index]
+            yield None if first < 0 else first + cluster - start, piece
+            cluster += piece
+            count -= piece
+            index += 1
+
+
+def _agree(one: Runs, other: Runs) -> bool:
+    """Whether two run lists say the same as far as both go."""
+    count = min(one.clusters, other.clusters)
+    return list(_joined(one.span(0, count))) == list(_joined(other.span(0, count)))
+
+
+def _joined(pieces: Iterator[tuple[int | None, int]]) -> Iterator[tuple[int | None, int]]:
+    """Runs, with those made one that go on where the last ended: run lists may be cut anywhere."""
+    last: tuple[int | None, int] | None = None
+    for first, count in pieces:
+        if last is not None and first == (None if last[0] is None else last[0] + last[1]):
+            last = last[0], last[1] + count
+            continue
+        if last is not None:
+            yield last
+        last = first, count
+    if last is not None:
+        yield last
 
 
 class _Attribute(NamedTuple):
@@ -37,7 +117,7 @@ class _Attribute(NamedTuple):
     value: bytes | None
     """Of a resident attribute."""
     lowest: int = 0
-    runs: tuple[tuple[int | None, int], ...] = ()
+    runs: Runs = Runs()
     allocated: int = 0
     size: int = 0
     valid: int = 0
@@ -72,26 +152,41 @@ class NtfsVolume:
         self.partition = partition
         self._source = source
         self._found: dict[str, _Record | None] = {}
+        self._mirrored: dict[int, bytes] = {}
+        self._recovered: list[Evidence] = []
         self._verify_boot_sector()
         self._mft_size = self.record_size
-        self._mft_runs: Runs = [(self._mft_cluster, -(-self.record_size // self.cluster_size))]
+        self._mft_runs = Runs()
+        self._mft_runs.add(self._mft_cluster, -(-self.record_size // self.cluster_size))
+        self._compare_with_mirror(_MFT)
         mft = self._read_record(_MFT, None, "$MFT")
         parts = mft.find(_DATA)[:1]
         self._mft_size = min(parts[0].size, parts[0].valid) if parts else 0
-        self._mft_runs = self._runs(parts, "$MFT", whole=False)
+        self._mft_runs = Runs()
+        self._mft_runs.extend(self._runs(parts, "$MFT", whole=False))
+        if next(self._mft_runs.span(0, 1), None) != (self._mft_cluster, 1):
+            raise self._damage("$MFT", f"a run list from cluster {self._mft_cluster}", "another", 48)
         # A fragmented $MFT goes on in records that lie in the part that is known by then.
         for part in self._parts(mft, "$MFT"):
             if part.type == _DATA and not part.name:
-                parts.append(part)
-                self._mft_runs = self._runs(parts, "$MFT", whole=False)
-        self._runs(parts, "$MFT")
+                self._continue(self._mft_runs, part, "$MFT")
+        if self._mft_runs.clusters * self.cluster_size < parts[0].size:
+            found = f"{self._mft_runs.clusters} clusters"
+            raise self._damage("$MFT", f"runs for {parts[0].size} bytes", found)
+        for segment in range(1, len(_MIRRORED)):
+            self._compare_with_mirror(segment)
+
+    @property
+    def recovered(self) -> tuple[Evidence, ...]:
+        """What was made good in memory: records of $MFT from $MFTMirr, or the other way round."""
+        return tuple(self._recovered)
 
     def _verify_boot_sector(self) -> None:
         boot = self._source.read_at(0, 512)
         sector, per_cluster = unpack_at("<HB", boot, 11)
         # Above 128 it is a negative power of two (clusters of 256 KiB and more).
         per_cluster = 1 << (256 - per_cluster) if per_cluster > 128 else per_cluster
-        sectors, self._mft_cluster = unpack_at("<QQ", boot, 40)
+        sectors, self._mft_cluster, self._mirror_cluster = unpack_at("<QQQ", boot, 40)
         if boot[3:11] != b"NTFS    " or boot[510:] != b"\x55\xaa":
             raise self._damage("$Boot", "an NTFS boot sector", "its signatures missing", 0)
         if sector not in (512, 1024, 2048, 4096) or not per_cluster or per_cluster & (per_cluster - 1):
@@ -116,6 +211,61 @@ class NtfsVolume:
 
     # -- records -------------------------------------------------------------------------------
 
+    def _compare_with_mirror(self, segment: int) -> None:
+        """Take one of the first records of $MFT from $MFTMirr where it is torn, and only there.
+
+        As Windows does: a record that was written whole counts, whatever it says. Where both copies
+        are whole, they may differ (the mirror is written later), but not in which record it is and,
+        as far as both go, where the stream lies.
+        """
+        path = _MIRRORED[segment]
+        at = self._position(self._mft_runs, segment * self.record_size)
+        primary = self._try_copy(path, segment, at)
+        at = self._mirror_cluster * self.cluster_size + segment * self.record_size
+        mirror = self._try_copy(path, segment, at)
+        if isinstance(primary, Unreadable):
+            if isinstance(mirror, bytes):
+                self._mirrored[segment] = mirror
+                how = f"its copy in $MFTMirr at offset {at:#x} was used"
+                self._recovered.append(made_good(primary, how))
+        elif isinstance(mirror, Unreadable):
+            self._recovered.append(made_good(mirror, f"it is the copy of {path} in $MFTMirr, $MFT was used"))
+        elif primary != mirror and not self._copies_agree(primary, mirror, path):
+            expected = f"a copy of {path} that says what the record says"
+            raise self._damage("$MFTMirr", expected, "another sequence number or run list", at)
+
+    def _try_copy(self, path: str, segment: int, at: int | None) -> bytes | Unreadable:
+        """One copy of a record, its update sequence verified and undone."""
+        if at is None or at + self.record_size > self._clusters * self.cluster_size:
+            return self._damage(path, "a file record inside the volume", f"record {segment}", at)
+        try:
+            data = self._source.read_at(at, self.record_size)
+            record = self._fixed_up(data, b"FILE", path, at)
+        except Unreadable as error:
+            return error
+        (number,) = unpack_at("<I", record, 44)
+        # NTFS before 3.1 has the update sequence there.
+        if unpack_at("<H", record, 4)[0] >= 48 and number != segment:
+            return self._damage(path, f"file record {segment}", f"file record {number}", at + 44)
+        return record
+
+    def _copies_agree(self, primary: bytes, mirror: bytes, path: str) -> bool:
+        if primary[16:18] != mirror[16:18]:
+            return False
+        try:
+            one, other = (self._first_runs(each, path) for each in (primary, mirror))
+        except Unreadable:
+            return True  # whoever reads the record says so
+        return _agree(one, other)
+
+    def _first_runs(self, record: bytes, path: str) -> Runs:
+        """The run list of the unnamed stream, as far as it is in this record."""
+        used, first = unpack_at("<I", record, 24)[0], unpack_at("<H", record, 20)[0]
+        for attribute in self._attributes(record[:used], first, path, 0):
+            if attribute.type == _DATA and not attribute.name:
+                return attribute.runs
+        return Runs()
+
     def _read_record(self, segment: int, sequence: int | None, path: str, base: int = 0) -> _Record:
         """A file record in use.
 
@@ -129,7 +279,10 @@ class NtfsVolume:
         at = self._position(self._mft_runs, offset)
         if at is None or offset + self.record_size > self._mft_size:
             raise self._damage(path, "a file record inside $MFT", f"record {segment}")
-        data = self._fixed_up(self.read_runs(self._mft_runs, offset, self.record_size), b"FILE", path, at)
+        data = self._mirrored.get(segment)
+        if data is None:
+            raw = self.read_runs(self._mft_runs, offset, self.record_size)
+            data = self._fixed_up(raw, b"FILE", path, at)
         found_sequence, _links, first, flags = unpack_at("<HHHH", data, 16)
         used, _allocated, found_base = unpack_at("<IIQ", data, 24)
         if not flags & _IN_USE:
@@ -149,18 +302,18 @@ class NtfsVolume:
         """A record or index node after its update sequence array was verified and undone."""
         if data[:4] != signature:
             raise self._damage(path, f"the signature “{signature.decode()}”", data[:4].hex(" "), at)
-        array, count = unpack_at("<HH", data, 4)
+        words, count = unpack_at("<HH", data, 4)
         strides = len(data) // _STRIDE
-        if count != strides + 1 or array % 2 or array < 40 or array + 2 * count > _STRIDE - 2:
-            found = f"{count} words at {array}"
+        if count != strides + 1 or words % 2 or words < 40 or words + 2 * count > _STRIDE - 2:
+            found = f"{count} words at {words}"
             raise self._damage(path, f"an update sequence array of {strides + 1} words", found, at + 4)
         result = bytearray(data)
         for stride in range(strides):
             last = (stride + 1) * _STRIDE - 2
-            if data[last : last + 2] != data[array : array + 2]:
-                expected = f"update sequence number {data[array : array + 2].hex(' ')} in every sector"
+            if data[last : last + 2] != data[words : words + 2]:
+                expected = f"update sequence number {data[words : words + 2].hex(' ')} in every sector"
                 raise self._damage(path, expected, data[last : last + 2].hex(" "), at + last)
-            word = array + 2 + 2 * stride
+            word = words + 2 + 2 * stride
             result[last : last + 2] = data[word : word + 2]
         return bytes(result)
 
@@ -193,22 +346,23 @@ class NtfsVolume:
             raise self._damage(path, "a non-resident attribute of 64 bytes", str(len(body)), at)
         lowest, highest, runs_at, unit = unpack_at("<QQHB", body, 16)
         allocated, size, valid = unpack_at("<QQQ", body, 40)
-        runs = tuple(self._decode_runs(body, runs_at, path, at))
-        if sum(count for _, count in runs) != (highest - lowest + 1) & (2**64 - 1):
+        runs = self._decode_runs(body, runs_at, path, at)
+        if runs.clusters != (highest - lowest + 1) & (2**64 - 1):
             raise self._damage(
                 path, f"runs for clusters {lowest} to {highest}", "another number", at + runs_at
             )
         return _Attribute(kind, name, flags, None, lowest, runs, allocated, size, valid, unit)
 
-    def _decode_runs(self, body: bytes, offset: int, path: str, at: int) -> Iterator[tuple[int | None, int]]:
+    def _decode_runs(self, body: bytes, offset: int, path: str, at: int) -> Runs:
         """Mapping pairs: each run in the volume, relative to the one before."""
+        runs = Runs()
         cluster = 0
         while True:
             if not 64 <= offset < len(body):
                 raise self._damage(path, "an end of the run list", "none", at + offset)
             sizes = body[offset]
             if not sizes:
-                return
+                return runs
             count_size, cluster_size = sizes & 0xF, sizes >> 4
             end = offset + 1 + count_size + cluster_size
             if not 0 < count_size <= 8 or cluster_size > 8 or end > len(body):
@@ -222,11 +376,17 @@ class NtfsVolume:
                 raise self._damage(
                     path, f"runs within the volume's {self._clusters} clusters", found, at + offset
                 )
-            yield None if hole else cluster, count
+            if runs.clusters + count > _MAX_CLUSTERS:
+                raise self._damage(path, f"at most {_MAX_CLUSTERS} clusters", "more", at + offset)
+            runs.add(None if hole else cluster, count)
             offset = end
 
     def _parts(self, record: _Record, path: str) -> Iterator[_Attribute]:
-        """The attributes that $ATTRIBUTE_LIST says lie in other records, in its order."""
+        """The attributes that $ATTRIBUTE_LIST says lie in other records, in its order.
+
+        Windows keeps such lists below 256 KiB; what the records hold is bounded here, since a list of
+        that length can name more than memory holds.
+        """
         lists = record.find(_ATTRIBUTE_LIST)
         if not lists:
             return
@@ -238,6 +398,7 @@ class NtfsVolume:
             entries = self.read_runs(self._runs(lists, path), 0, size)
         own = record.segment | record.sequence << 48
         records: dict[int, _Record] = {own: record}
+        costs = 0
         offset = 0
         while offset < size:
             if offset + 26 > size:
@@ -251,8 +412,13 @@ class NtfsVolume:
             if reference == own:
                 continue
             if reference not in records:
+                if len(records) > MAX_EXTENSIONS:
+                    raise self._damage(path, f"at most {MAX_EXTENSIONS} extension records", "more")
                 segment, sequence = reference & (2**48 - 1), reference >> 48
-                records[reference] = self._read_record(segment, sequence, path, own)
+                records[reference] = extension = self._read_record(segment, sequence, path, own)
+                costs += sum(1 + len(each.runs) for each in extension.attributes)
+                if costs > MAX_RUNS:
+                    raise self._damage(path, f"at most {MAX_RUNS} runs and attributes", "more")
             matches = [each for each in records[reference].find(kind, name) if each.lowest == lowest]
             if len(matches) != 1:
                 raise self._damage(path, "one attribute for its list entry", str(len(matches)))
@@ -388,6 +554,23 @@ class NtfsVolume:
             raise self._damage(path, "a file", "a folder")
         if record.find(_REPARSE_POINT):
             raise self._damage(path, "a file's own data", "a reparse point: its data is kept elsewhere")
+        return self._stream(record, path)
+
+    def log_file(self) -> "NtfsFile":
+        """$LogFile, by the number of its record."""
+        record = self._read_record(_LOG_FILE, None, "$LogFile")
+        return self._stream(self._whole(record, "$LogFile"), "$LogFile")
+
+    def information(self) -> tuple[bytes, Location]:
+        """The value of $VOLUME_INFORMATION, and the record that it was read from."""
+        at = self._position(self._mft_runs, _VOLUME * self.record_size)
+        found = self._read_record(_VOLUME, None, "$Volume").find(_VOLUME_INFORMATION)
+        if len(found) != 1 or found[0].value is None or len(found[0].value) < 12:
+            raise self._damage("$Volume", "the volume information", "none", at)
+        return found[0].value, Location(Layer.FILE_SYSTEM, at, self.partition, "$Volume")
+
+    def _stream(self, record: _Record, path: str) -> "NtfsFile":
+        """The unnamed data stream of a file."""
         attributes = record.find(_DATA)
         if not attributes:
             raise self._damage(path, "a data attribute", "none")
@@ -409,35 +592,30 @@ class NtfsVolume:
         """The run list of a stream, whose parts must follow each other and (`whole`) hold all of it."""
         if not attributes:
             raise self._damage(path, "a run list", "none")
-        runs: Runs = []
-        covered = 0
+        runs = Runs()
         for attribute in attributes:
-            if attribute.value is not None or attribute.lowest != covered:
-                raise self._damage(
-                    path, f"a run list that goes on at cluster {covered}", str(attribute.lowest)
-                )
-            if not attribute.flags & (_SPARSE | _COMPRESSED) and any(
-                each is None for each, _ in attribute.runs
-            ):
-                raise self._damage(path, "a run list without holes", "a hole in a file that is not sparse")
-            runs += attribute.runs
-            covered += sum(count for _, count in attribute.runs)
-        if whole and covered * self.cluster_size < attributes[0].size:
-            raise self._damage(path, f"runs for {attributes[0].size} bytes", f"{covered} clusters")
+            self._continue(runs, attribute, path)
+        if whole and runs.clusters * self.cluster_size < attributes[0].size:
+            raise self._damage(path, f"runs for {attributes[0].size} bytes", f"{runs.clusters} clusters")
         return runs
 
+    def _continue(self, runs: Runs, part: _Attribute, path: str) -> None:
+        """Go on with a part of a stream, which must follow what is there."""
+        if part.value is not None or part.lowest != runs.clusters:
+            expected = f"a run list that goes on at cluster {runs.clusters}"
+            raise self._damage(path, expected, str(part.lowest))
+        if not part.flags & (_SPARSE | _COMPRESSED) and part.runs.has_holes:
+            raise self._damage(path, "a run list without holes", "a hole in a file that is not sparse")
+        runs.extend(part.runs)
+
     def _length(self, runs: Runs) -> int:
-        return sum(count for _, count in runs) * self.cluster_size
+        return runs.clusters * self.cluster_size
 
     def _position(self, runs: Runs, offset: int) -> int | None:
         """Where in the volume a byte of a stream lies, or None."""
-        start = 0
-        for cluster, count in runs:
-            end = start + count * self.cluster_size
-            if start <= offset < end:
-                return None if cluster is None else cluster * self.cluster_size + offset - start
-            start = end
-        return None
+        cluster, rest = divmod(offset, self.cluster_size)
+        first, _ = next(runs.span(cluster, 1), (None, 0))
+        return None if first is None else first * self.cluster_size + rest
 
     def read_runs(self, runs: Runs, offset: int, length: int) -> bytes:
         """`length` bytes at `offset` of a stream with these runs; holes are zeros.
@@ -445,16 +623,13 @@ class NtfsVolume:
         Shorter where the runs end before: whoever asks compares the length.
         """
         pieces = []
-        start = 0
-        for cluster, count in runs:
-            end = start + count * self.cluster_size
-            if length and start <= offset < end:
-                piece = min(length, end - offset)
-                at = None if cluster is None else cluster * self.cluster_size + offset - start
-                pieces.append(bytes(piece) if at is None else self._source.read_at(at, piece))
-                offset += piece
-                length -= piece
-            start = end
+        cluster, skip = divmod(offset, self.cluster_size)
+        for first, count in runs.span(cluster, -(-(skip + length) // self.cluster_size)):
+            piece = min(length, count * self.cluster_size - skip)
+            at = None if first is None else first * self.cluster_size + skip
+            pieces.append(bytes(piece) if at is None else self._source.read_at(at, piece))
+            length -= piece
+            skip = 0
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
@@ -478,8 +653,9 @@ class NtfsFile:
         self._volume = volume
         self._valid = valid
         self._resident = resident
-        self._runs = runs or []
+        self._runs = runs or Runs()
         self._unit = unit
+        self._units: dict[int, bytes] = {}
 
     def read_at(self, offset: int, length: int) -> bytes:
         """See `ByteSource`. Behind the valid data length a file reads as zeros, as in Windows."""
@@ -502,16 +678,24 @@ class NtfsFile:
         return data[offset - first * size :][:length]
 
     def _read_unit(self, number: int, size: int) -> bytes:
+        """One compression unit; the last ones are kept, since a hive is read in small pieces."""
+        if number not in self._units:
+            if len(self._units) >= _KEPT_UNITS:
+                del self._units[next(iter(self._units))]
+            self._units[number] = self._unpack_unit(number, size)
+        return self._units[number]
+
+    def _unpack_unit(self, number: int, size: int) -> bytes:
         """One compression unit: whole, a hole, or compressed into the clusters before a hole."""
-        runs = self._clusters(number * self._unit)
+        runs = list(self._runs.span(number * self._unit, self._unit))
         stored = sum(count for cluster, count in runs if cluster is not None)
         if stored == self._unit:
-            return self._volume.read_runs(runs, 0, size)
+            return self._volume.read_runs(self._runs, number * size, size)
         if not stored:
             return bytes(size)
         if any(cluster is None for cluster, _ in runs[: len(runs) - 1]):
             raise self._damage(number * size, "a compression unit before its hole", "a hole before it")
-        data = self._volume.read_runs(runs, 0, stored * self._volume.cluster_size)
+        data = self._volume.read_runs(self._runs, number * size, stored * self._volume.cluster_size)
         from dissect.util.compression import lznt1
 
         try:
@@ -519,23 +703,6 @@ class NtfsFile:
         except Exception as error:
             raise self._damage(number * size, "LZNT1 data", f"{type(error).__name__}: {error}") from error
         return unpacked[:size].ljust(size, b"\0")
-
-    def _clusters(self, first: int) -> Runs:
-        """The runs of one compression unit that begins at a cluster of the file."""
-        runs: Runs = []
-        start, left = 0, self._unit
-        for cluster, count in self._runs:
-            skip = first - start
-            if left and skip < count:
-                skip = max(0, skip)
-                take = min(left, count - skip)
-                runs.append((None if cluster is None else cluster + skip, take))
-                left -= take
-                first += take
-            start += count
-        if left:
-            runs.append((None, left))
-        return runs
 
     def _damage(self, offset: int, expected: str, found: str) -> Unreadable:
         where = Location(Layer.FILE_SYSTEM, offset, self.partition, self.path)

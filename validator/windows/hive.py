@@ -14,7 +14,7 @@ from validator.disk.ntfs import NtfsFile
 from validator.disk.upcase import upcase
 from validator.evidence import Evidence, Layer, Location, Unreadable, damaged, made_good
 from validator.redaction import redact_bytes
-from validator.source import ByteSource
+from validator.source import ByteSource, Pages
 from validator.windows.hive_log import base_block_checksum, is_intact, recover
 from validator.windows.witness import RegfWitness
 
@@ -24,8 +24,6 @@ MAX_BIN = 4 * 2**20
 """Bins are searched for by their header; Windows makes them of one page or as large as one cell."""
 MAX_DATA = 16344
 """Above this a value is kept in segments ("big data"), which nothing that is judged needs."""
-MAX_PAGES = 2048
-"""Pages that are kept, about."""
 MAX_NAME = 32 * 2**10
 MAX_NAMES = 2**16
 """Names that are compared before a key is called absent."""
@@ -143,7 +141,6 @@ class Hive:
         self.recovered: tuple[Evidence, ...] = ()
         self._partition = file.partition
         self._source: ByteSource = file
-        self._pages: dict[int, bytes] = {}
         self._bins: dict[int, tuple[int, int]] = {}
         self._walked: dict[int, tuple[set[int], int]] = {}
         self._keys: dict[str, Key | None] = {}
@@ -159,6 +156,8 @@ class Hive:
                 f"were applied in memory, up to sequence number {recovery.sequence}"
             )
             self.recovered = (made_good(fault, how),)
+        # Both readers of values go over the same few pages.
+        self._source = Pages(self._source.read_at, self._source.size)
         self._verify_base_block(self._source.read_at(0, 512))
         self._witness = RegfWitness(self._source)
         self.root = self._key(self._root_cell, "", None)
@@ -199,18 +198,7 @@ class Hive:
 
     def _read(self, offset: int, length: int) -> bytes:
         """Bytes of the hive bins; `offset` counts from the first bin, as all offsets in a hive do."""
-        first, last = offset // PAGE, (offset + length - 1) // PAGE
-        missing = [page for page in range(first, last + 1) if page not in self._pages]
-        if missing:
-            if len(self._pages) > MAX_PAGES:
-                self._pages.clear()
-                missing = list(range(first, last + 1))
-            start = missing[0]
-            data = self._source.read_at(BASE_BLOCK + start * PAGE, (missing[-1] - start + 1) * PAGE)
-            for page in range(start, missing[-1] + 1):
-                self._pages[page] = data[(page - start) * PAGE : (page - start + 1) * PAGE]
-        joined = b"".join(self._pages[page] for page in range(first, last + 1))
-        return joined[offset - first * PAGE :][:length]
+        return self._source.read_at(BASE_BLOCK + offset, length)
 
     def _bin(self, offset: int, key: str) -> tuple[int, int]:
         """Start and end of the bin that holds an offset: the nearest header before it that holds."""

@@ -237,11 +237,11 @@ def _recover_old(hive: ByteSource, head: bytes, log: _Log) -> Recovery | None:
 
 
 def _belongs(hive: ByteSource, head: bytes, log: _Log) -> bool:
-    """Whether an old log is this hive's: the time stamps of their base blocks are the same.
+    """Whether an old log is this hive's: its base block's time stamp is the hive's.
 
-    With a damaged base block the first hive bin has the time stamp.
+    Where the hive's base block does not verify, the first hive bin's time stamp counts as well.
     """
-    stamp = head[12:20] if is_intact(head) else b""
-    if not stamp and hive.size >= BASE_BLOCK + 32:
-        stamp = hive.read_at(BASE_BLOCK + 20, 8)
-    return stamp == log.base_block[12:20]
+    stamps = {head[12:20]}
+    if not is_intact(head) and hive.size >= BASE_BLOCK + 32:
+        stamps.add(hive.read_at(BASE_BLOCK + 20, 8))
+    return log.base_block[12:20] in stamps

@@ -21,6 +21,7 @@ class RegfWitness:
     def __init__(self, source: ByteSource) -> None:
         self._source = source
         self._hive: Any = None
+        self._keys: dict[int, tuple[str, dict[str, Any]]] = {}
 
     def agrees(self, cell: int, path: str, name: str, stored: Stored | None) -> str | None:
         """What dissect.regf has instead of a value, or None where it has the same or is no witness.
@@ -35,11 +36,14 @@ class RegfWitness:
             Unreadable: where the bytes cannot be read.
         """
         try:
-            key = self._open().cell(cell)
-            if upcase(key.path) != upcase(path):
-                return f"the key “{key.path}”"
-            wanted = upcase(name)
-            found = next((value for value in key.values() if upcase(_name(value)) == wanted), None)
+            if cell not in self._keys:
+                key = self._open().cell(cell)
+                values = reversed(list(key.values()))  # of two of one name the first counts
+                self._keys[cell] = upcase(key.path), {upcase(_name(value)): value for value in values}
+            known_path, known = self._keys[cell]
+            if known_path != upcase(path):
+                return f"the key “{known_path}”"
+            found = known.get(upcase(name))
             theirs = None if found is None else (int(found.type), bytes(found.data))
         except Unreadable:
             raise
