@@ -461,9 +461,9 @@ KEY_ROWS = (
 @rows(*KEY_ROWS)
 def test_keys_and_their_lists(row: Row, master: Path, tmp_path: Path) -> None:
     """A list is as long as its key says; a wrong hint is damage, and never the absence of a key."""
-    began = time.monotonic()
+    began = time.process_time()
     expect(row, master, tmp_path)
-    assert time.monotonic() - began < 3
+    assert time.process_time() - began < 3
 
 
 def test_a_key_that_is_not_there_is_absent(hive: bytes) -> None:
@@ -571,10 +571,10 @@ def test_a_bomb_of_lists_is_refused_at_once(levels: int, width: int, hive: bytes
         inner = at_cell
     bomb = with_bins(hive, cells)
     struct.pack_into("<I", bomb, regf.find_key(hive, SETUP) + 28, inner)
-    began = time.monotonic()
+    began = time.process_time()
     reader = Hive(Bytes(bytes(bomb)))
     refuses(lambda: reader.value(STATE_KEY, "ImageState"), Layer.HIVE)
-    assert time.monotonic() - began < 3
+    assert time.process_time() - began < 3
 
 
 def test_index_roots_that_lead_to_each_other_end(hive: bytes) -> None:

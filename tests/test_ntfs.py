@@ -873,9 +873,9 @@ INDEX_ROWS = (
 @rows(*INDEX_ROWS)
 def test_index_of_the_folder_of_hives(row: Row, image: Path, tmp_path: Path) -> None:
     """A tree of nodes that ends, in buffers that are whole; nothing else says that a file is absent."""
-    began = time.monotonic()
+    began = time.process_time()
     expect(row, image, tmp_path)
-    assert time.monotonic() - began < 3
+    assert time.process_time() - began < 3
 
 
 def test_a_renamed_entry_is_absence_and_no_answer(image: Path, tmp_path: Path) -> None:

@@ -287,9 +287,9 @@ GPT_ROWS = (
 @rows(*GPT_ROWS)
 def test_gpt(row: Row, gpt: Path, tmp_path: Path) -> None:
     """Where no word is said of them, both checksums are right; there is no backup that could help."""
-    began = time.monotonic()
+    began = time.process_time()
     expect(replace(row, damage=every(without_backup, row.damage)), gpt, tmp_path)
-    assert time.monotonic() - began < 3
+    assert time.process_time() - began < 3
 
 
 COPY_ROWS = (
@@ -416,9 +416,9 @@ LOGICAL_ROWS = (
 @rows(*LOGICAL_ROWS)
 def test_logical_partitions(row: Row, logical: Path, tmp_path: Path) -> None:
     """A chain of records inside the extended partition, which ends."""
-    began = time.monotonic()
+    began = time.process_time()
     expect(row, logical, tmp_path)
-    assert time.monotonic() - began < 3
+    assert time.process_time() - began < 3
 
 
 def test_a_long_chain_is_refused_at_once() -> None:
@@ -430,9 +430,9 @@ def test_a_long_chain_is_refused_at_once() -> None:
         at = index * 512
         data[at + 510 : at + 512] = b"\x55\xaa"
         struct.pack_into("<B3xB3xII", data, at + LINK, 0, 5, index, 1)
-    began = time.monotonic()
+    began = time.process_time()
     refuses(lambda: read_partition_table(RawDisk(Bytes(bytes(data)))), TABLE)
-    assert time.monotonic() - began < 1
+    assert time.process_time() - began < 1
 
 
 # --- which Windows -------------------------------------------------------------------------------

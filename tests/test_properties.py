@@ -139,9 +139,9 @@ def test_no_mutation_makes_an_undeployable_image_deployable(
     for offset, mask in places:
         damage.flip(target.path, offset, mask)
     try:
-        began = time.monotonic()
+        began = time.process_time()
         report = validate(target.path)
-        assert time.monotonic() - began < SECONDS
+        assert time.process_time() - began < SECONDS
         assert report.verdict is not Verdict.DEPLOYABLE
         for finding in report.findings:
             for evidence in finding.evidence:
@@ -242,9 +242,9 @@ def test_gpts_with_right_checksums_and_any_fields(data: st.DataObject) -> None:
     disk[510:512] = b"\x55\xaa"
     disk[512:604] = seal_gpt_header(header)
     disk[1024 : 1024 + len(entries)] = entries
-    began = time.monotonic()
+    began = time.process_time()
     only_unreadable(lambda: read_partition_table(RawDisk(Bytes(bytes(disk)))))
-    assert time.monotonic() - began < 1
+    assert time.process_time() - began < 1
 
 
 @bounded

@@ -155,6 +155,9 @@ class _Page:
 
     def _about(self, report: Report) -> Iterator[str]:
         facts = report.facts
+        for layer in report.layers:
+            if layer.state == "recovered":
+                yield from self._labelled("recovered", f"{layer.kind}: {layer.detail}", 2)
         if not isinstance(facts.product, Unknown):
             words = [facts.product.name, facts.product.edition and f"({facts.product.edition})"]
             words.append(facts.product.build and f"build {facts.product.build}")

@@ -22,8 +22,10 @@ PAGE = 4096
 BASE_BLOCK = 4096
 MAX_BIN = 4 * 2**20
 """Bins are searched for by their header; Windows makes them of one page or as large as one cell."""
-MAX_DATA = 16344
-"""Above this a value is kept in segments ("big data"), which nothing that is judged needs."""
+SEGMENT = 16344
+"""Larger data is kept in segments of this size."""
+MAX_DATA = 2**20
+"""Nothing that is judged is near it."""
 MAX_NAME = 32 * 2**10
 MAX_NAMES = 2**16
 """Names that are compared before a key is called absent."""
@@ -188,6 +190,7 @@ class Hive:
             found = f"{length} bytes in a file of {self._source.size}"
             raise self._damage(40, "hive bins within the file", found)
         self._length = length
+        self._minor = minor
         self._root_cell = root
 
     def _damage(self, offset: int, expected: str, found: str, key: str | None = None) -> Unreadable:
@@ -421,10 +424,23 @@ class Hive:
             raise self._damage(
                 BASE_BLOCK + offset + 4, f"a value of at most {MAX_DATA} bytes", f"{length}", key.path
             )
+        elif length > SEGMENT and self._minor > 3:
+            stored = self._big_data(content, length, key.path)
         else:
             stored = self._cell(content, key.path, length) if length else b""
         where = Location(Layer.HIVE, None, self._partition, self.path, key.path, name)
         return Value(key.path, name, kind, stored, where, key.time)
+
+    def _big_data(self, offset: int, length: int, path: str) -> bytes:
+        """Data in segments, as values above 16344 bytes are kept since format 1.4."""
+        head = self._cell(offset, path, 8)
+        (count,), (segments,) = unpack_at("<H", head, 2), unpack_at("<I", head, 4)
+        if head[:2] != b"db" or count != -(-length // SEGMENT):
+            expected = f"big data “db” of {-(-length // SEGMENT)} segments"
+            raise self._damage(BASE_BLOCK + offset, expected, f"{head[:2].hex(' ')}, {count}", path)
+        cells = unpack_at(f"<{count}I", self._cell(segments, path, 4 * count))
+        sizes = [SEGMENT] * (count - 1) + [length - SEGMENT * (count - 1)]
+        return b"".join(self._cell(cell, path, size) for cell, size in zip(cells, sizes))
 
 
 def _name(data: bytes, compressed: bool) -> str:
