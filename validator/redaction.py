@@ -3,13 +3,13 @@
 import re
 
 _HIDDEN = "[redacted]"
-_LONGEST = 4096
+_LONGEST = 1024
 """Characters of a text that are looked at; what lies behind is dropped."""
 _NAME = (
-    r"[\w.-]{0,40}(?:pass(?:word|wd|phrase|code)?|pwd|\bpw|secret|token|credentials?|signature"
+    r"[\w.-]{0,40}(?:pass(?:word|wd|phrase|code)?|pwd|\bpw|\w{0,20}pw(?=[\"']?\s*[:=])|secret|token|\bsas\b|credentials?|signature"
     r"|(?:account|access|api|shared|primary|secondary|storage|product|private)[-_]?(?:access[-_]?)?key)[\w.-]{0,40}"
 )
-_VALUE = r"\"(?:[^\"]|\"\")*\"?|'(?:[^']|'')*'?|[^\s\"'()<>&|][^\s<>&|]*"
+_VALUE = r"\"(?:[^\"]|\"\")*\"?[^\s<>&|]*|'(?:[^']|'')*'?[^\s<>&|]*|[^\s\"'()<>&|][^\s<>&|]*"
 _PATTERNS = (
     # An answer file's elements: <Password><Value>SECRET
     re.compile(rf"(?i)(?P<keep><{_NAME}>\s*(?:<Value>\s*)?)(?P<secret>[^<\s][^<]*)"),
