@@ -53,7 +53,9 @@ class Mend(Enum):
     MFT_MIRROR = "$MFTMirr"
 
 
-MENDED: frozenset[Mend] = frozenset({Mend.VHD_FOOTER, Mend.VHDX_COPY, Mend.VHDX_LOG, Mend.GPT_COPY})
+MENDED: frozenset[Mend] = frozenset(
+    {Mend.VHD_FOOTER, Mend.VHDX_COPY, Mend.VHDX_LOG, Mend.GPT_COPY, Mend.MFT_MIRROR}
+)
 """What is implemented. A row whose damage is mended by anything else must be refused."""
 
 MENDED_CONTAINERS = {Mend.VHD_FOOTER, Mend.VHDX_COPY, Mend.VHDX_LOG}

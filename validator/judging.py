@@ -119,7 +119,10 @@ def _decide(findings: tuple[Judged, ...]) -> Judgement:
     errors = [each for each in findings if each.severity is Severity.ERROR]
     if failures := [each for each in errors if each.status is Status.FAILED]:
         return Judgement(Verdict.UNDEPLOYABLE, failures[0].message, findings)
-    if unknowns := [each for each in errors if each.status is Status.UNKNOWN]:
+    unknowns = [each for each in errors if each.status is Status.UNKNOWN]
+    # A failure of our own leaves nothing green, whatever it was that failed.
+    unknowns += [each for each in findings if any(one.where.layer is Layer.TOOL for one in each.evidence)]
+    if unknowns:
         return Judgement(Verdict.INDETERMINATE, _why_unknown(unknowns[0]), findings)
     if not errors:
         return Judgement(Verdict.INDETERMINATE, "No check that could decide was run.", findings)

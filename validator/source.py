@@ -11,6 +11,7 @@ import stat
 import struct
 import sys
 import time
+from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -313,9 +314,19 @@ class Overlay:
     def lay_zeros(self, offset: int, length: int) -> None:
         """Lay zeros over a range of whole pages within the view, however long it is."""
         first, last = offset // PAGE, (offset + length) // PAGE
-        for page in [page for page in self._pages if first <= page < last]:
-            del self._pages[page]
-        self._zeros.append((offset, offset + length))
+        if last - first < len(self._pages):
+            for page in range(first, last):
+                self._pages.pop(page, None)
+        else:
+            self._pages = {page: data for page, data in self._pages.items() if not first <= page < last}
+        # The ranges stay sorted and apart, so that a read looks at its neighbours only.
+        start, end = offset, offset + length
+        low = bisect_left(self._zeros, start, key=lambda each: each[1])
+        high = low
+        while high < len(self._zeros) and self._zeros[high][0] <= end:
+            start, end = min(start, self._zeros[high][0]), max(end, self._zeros[high][1])
+            high += 1
+        self._zeros[low:high] = [(start, end)]
 
     def read_at(self, offset: int, length: int) -> bytes:
         """See `ByteSource`."""
@@ -325,10 +336,12 @@ class Overlay:
         below = max(0, min(end, self._source.size) - offset)
         data = bytearray(self._source.read_at(offset, below) if below else b"")
         data += bytes(length - below)
-        for start, stop in self._zeros:
+        for index in range(bisect_left(self._zeros, offset, key=lambda each: each[1]), len(self._zeros)):
+            start, stop = self._zeros[index]
+            if start >= end:
+                break
             first, last = max(offset, start), min(end, stop)
-            if first < last:
-                data[first - offset : last - offset] = bytes(last - first)
+            data[first - offset : last - offset] = bytes(last - first)
         if self._pages:
             for page in range(offset // PAGE, -(-end // PAGE)):
                 if (content := self._pages.get(page)) is not None:

@@ -11,7 +11,7 @@ A built image is shared and read-only. To damage one, take a `copy_of` it and se
 and `vhdx` know where each structure lies, `presets` the keys and paths, `boot` the boot store.
 """
 
-from tests.images import boot, damage, logs, presets, vhd, vhdx
+from tests.images import boot, damage, hive_log, logs, presets, vhd, vhdx, vhdx_log
 from tests.images.boot import Esp, SystemReserved, boot_store
 from tests.images.cache import copy_of
 from tests.images.disk import Disk
@@ -103,6 +103,7 @@ __all__ = [
     "edited",
     "encode_log",
     "generalized",
+    "hive_log",
     "installed",
     "logs",
     "presets",
@@ -112,6 +113,7 @@ __all__ = [
     "undeployable",
     "vhd",
     "vhdx",
+    "vhdx_log",
     "wim_applied",
     "with_state",
     "with_sysprep_run",

@@ -25,6 +25,20 @@ def blocks_with_data(raw: Path, block_size: int) -> list[int]:
         return [block for block in sorted(candidates) if any(read_block(disk, block, block_size))]
 
 
+def changed_sectors(old: Path, new: Path, sector_size: int = 512) -> dict[int, bytes]:
+    """The sectors in which two raw disks differ, by their offsets; the shorter one goes on with zeros."""
+    changed: dict[int, bytes] = {}
+    with old.open("rb") as one, new.open("rb") as other:
+        for start in range(0, new.stat().st_size, 1 << 20):
+            length = min(1 << 20, new.stat().st_size - start)
+            was, is_now = read_block(one, start >> 20, 1 << 20), read_block(other, start >> 20, 1 << 20)
+            if was != is_now:
+                for at in range(0, length, sector_size):
+                    if was[at : at + sector_size] != is_now[at : at + sector_size]:
+                        changed[start + at] = is_now[at : at + sector_size]
+    return changed
+
+
 def read_block(disk: BinaryIO, block: int, block_size: int) -> bytes:
     """One block, with zeros behind the end of the disk."""
     disk.seek(block * block_size)

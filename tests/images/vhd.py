@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import struct
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,6 +77,91 @@ class DynamicVhd:
             file.write(end + dynamic_header(count, self.block_size))
             entries = struct.pack(f">{count}I", *table)
             file.write(entries.ljust(_whole_sectors(4 * count), b"\xff"))
+
+
+@dataclass(frozen=True)
+class Parent:
+    """What a differencing disk says of its parent; None is what the parent's own footer says."""
+
+    path: Path
+    identifier: uuid.UUID | None = None
+    time: int | None = None
+    name: str | None = None
+    """The Unicode name in the header."""
+    relative: str | None = None
+    absolute: str | None = None
+    """Paths of the locators W2ru and W2ku; an empty one leaves the locator out."""
+
+    def locators(self) -> dict[bytes, bytes]:
+        """Platform code and data of each locator."""
+        relative = rf".\{self.path.name}" if self.relative is None else self.relative
+        absolute = rf"C:\Images\{self.path.name}" if self.absolute is None else self.absolute
+        paths = {b"W2ru": relative, b"W2ku": absolute}
+        return {code: path.encode("utf-16-le") for code, path in paths.items() if path}
+
+
+def child_of(
+    parent: Path | Parent,
+    target: Path,
+    changes: Mapping[int, bytes],
+    *,
+    size: int | None = None,
+    identifier: uuid.UUID | None = None,
+    block_size: int = 2 * MiB,
+) -> Path:
+    """Write a differencing disk that has these sectors of its own (by their offsets); return ``target``.
+
+    By default it is as large as its parent, and its identifier follows from its name.
+    """
+    link = parent if isinstance(parent, Parent) else Parent(parent)
+    with link.path.open("rb") as file:
+        file.seek(-FOOTER_SIZE, 2)
+        above = file.read(FOOTER_SIZE)
+    (stamp,) = struct.unpack_from(">I", above, 24)
+    size = size or int(struct.unpack_from(">Q", above, 48)[0])
+    identifier = identifier or uuid.uuid5(_IDENTIFIER, target.name)
+    blocks: dict[int, dict[int, bytes]] = {}
+    for offset, data in changes.items():
+        for at in range(0, len(data), SECTOR):
+            block, within = divmod(offset + at, block_size)
+            blocks.setdefault(block, {})[within] = data[at : at + SECTOR]
+    count = -(-size // block_size)
+    table = [ABSENT_BLOCK] * count
+    locators, pieces = [], {}
+    at = BAT_OFFSET + _whole_sectors(4 * count)
+    for code, data in link.locators().items():
+        space = _whole_sectors(len(data))
+        locators.append(struct.pack(">4sIIIQ", code, space // SECTOR, len(data), 0, at))
+        pieces[at] = data
+        at += space
+    bitmap_size = len(block_bitmap(block_size))
+    for block, sectors in blocks.items():
+        table[block] = at // SECTOR
+        bitmap = bytearray(bitmap_size)
+        for within, data in sectors.items():
+            bitmap[within // SECTOR // 8] |= 0x80 >> within // SECTOR % 8
+            pieces[at + bitmap_size + within] = data
+        pieces[at] = bytes(bitmap)
+        at += bitmap_size + block_size
+    fields = struct.pack(
+        ">8sQQIIII16sII512s", b"cxsparse", NOWHERE, BAT_OFFSET, 0x10000, count, block_size, 0,
+        link.identifier.bytes if link.identifier else above[68:84],
+        stamp if link.time is None else link.time, 0,
+        (link.path.name if link.name is None else link.name).encode("utf-16-be"),
+    )  # fmt: skip
+    header = (fields + b"".join(locators)).ljust(DYNAMIC_HEADER_SIZE, b"\0")
+    end = footer(size, DIFFERENCING, DYNAMIC_HEADER_OFFSET, identifier)
+    pieces.update({
+        0: end,
+        DYNAMIC_HEADER_OFFSET: sealed(header, DYNAMIC_HEADER_CHECKSUM),
+        BAT_OFFSET: struct.pack(f">{count}I", *table).ljust(_whole_sectors(4 * count), b"\xff"),
+        at: end,
+    })  # fmt: skip
+    with target.open("wb") as file:
+        for offset, data in pieces.items():
+            file.seek(offset)
+            file.write(data)
+    return target
 
 
 def footer(

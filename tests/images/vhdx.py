@@ -16,6 +16,7 @@ import struct
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from tests.images.blocks import Order, blocks_with_data, in_order, read_block, write_block
@@ -52,9 +53,11 @@ IS_REQUIRED = 4
 LEAVE_BLOCKS_ALLOCATED = 1
 HAS_PARENT = 2
 
-NOT_PRESENT = 0
-FULLY_PRESENT = 6
-"""States of a payload block (2.5.1.1)."""
+NOT_PRESENT, UNDEFINED, ZERO, UNMAPPED = 0, 1, 2, 3
+FULLY_PRESENT, PARTIALLY_PRESENT = 6, 7
+"""States of a payload block (2.5.1.1); the last one of a differencing disk only."""
+
+VHDX_LOCATOR = uuid.UUID("b04aefb7-d19e-4a81-b789-25b8e9445913")
 
 NO_GUID = uuid.UUID(int=0)
 _FILE_WRITE_GUID = uuid.UUID("7c1a4a52-0c4f-4c5e-9d1b-000000000001")
@@ -125,6 +128,7 @@ class Layout:
     metadata_offset: int = METADATA_OFFSET
     metadata_length: int = METADATA_LENGTH
     bat_offset: int = BAT_OFFSET
+    differencing: bool = False
 
     @classmethod
     def read(cls, path: Path) -> Layout:
@@ -170,7 +174,9 @@ class Layout:
 
     @property
     def bat_entries(self) -> int:
-        """Entries of the table of a disk without parent, sector bitmap entries included."""
+        """Entries of the table, those of the sector bitmaps included (2.5)."""
+        if self.differencing:
+            return -(-self.block_count // self.chunk_ratio) * (self.chunk_ratio + 1)
         return self.block_count + (self.block_count - 1) // self.chunk_ratio
 
     @property
@@ -200,6 +206,117 @@ class Layout:
         with path.open("rb") as file:
             file.seek(self.metadata_offset)
             return self.metadata_offset + _items(file.read(METADATA_TABLE_SIZE))[item]
+
+
+@dataclass(frozen=True)
+class Parent:
+    """What a differencing disk says of its parent; None is what the parent itself says."""
+
+    path: Path
+    linkage: str | None = None
+    names: Mapping[str, str] | None = None
+    """Keys and paths of the locator, such as ``relative_path``."""
+
+    def locator(self) -> bytes:
+        """The parent locator (2.6.2.6)."""
+        linkage = f"{{{data_write_guid(self.path)}}}" if self.linkage is None else self.linkage
+        names = self.names
+        if names is None:
+            name = self.path.name
+            names = {
+                "relative_path": rf".\{name}",
+                "volume_path": rf"\\?\Volume{{7c1a4a52-0c4f-4c5e-9d1b-0000000000aa}}\Images\{name}",
+                "absolute_win32_path": rf"C:\Images\{name}",
+            }
+        return parent_locator({"parent_linkage": linkage, **names})
+
+
+def parent_locator(entries: Mapping[str, str], kind: uuid.UUID = VHDX_LOCATOR) -> bytes:
+    """A parent locator of these keys and values."""
+    head = struct.pack("<16sHH", kind.bytes_le, 0, len(entries))
+    texts = b""
+    for key, value in entries.items():
+        pair = key.encode("utf-16-le"), value.encode("utf-16-le")
+        at = 20 + 12 * len(entries) + len(texts)
+        head += struct.pack("<IIHH", at, at + len(pair[0]), *map(len, pair))
+        texts += b"".join(pair)
+    return head + texts
+
+
+def data_write_guid(path: Path) -> uuid.UUID:
+    """The data write GUID in the second header, by which a child knows its parent."""
+    with path.open("rb") as file:
+        file.seek(HEADER_OFFSETS[1] + 32)
+        return uuid.UUID(bytes_le=file.read(16))
+
+
+def child_of(
+    parent: Path | Parent,
+    target: Path,
+    changes: Mapping[int, bytes],
+    *,
+    whole: Mapping[int, bytes] | None = None,
+    states: Mapping[int, int] | None = None,
+    size: int | None = None,
+    sector_size: int | None = None,
+    guid: uuid.UUID | None = None,
+    block_size: int | None = None,
+) -> Path:
+    """Write a differencing disk that has these sectors of its own (by their offsets); return ``target``.
+
+    Their blocks are partially present, those that are given ``whole`` (by number) fully; ``states``
+    are those of other blocks. What is not said is as in the parent; the GUID follows from the name.
+    """
+    link = parent if isinstance(parent, Parent) else Parent(parent)
+    above = Layout.read(link.path)
+    layout = Layout(
+        block_size or above.block_size, size or above.disk_size, sector_size or above.sector_size,
+        differencing=True,
+    )  # fmt: skip
+    guid = guid or uuid.uuid5(_DATA_WRITE_GUID, target.name)
+    unit, sectors_in_block = layout.sector_size, layout.block_size // layout.sector_size
+    entries = {layout.bat_entry_offset(block): bat_entry(state) for block, state in (states or {}).items()}
+    pieces: dict[int, bytes] = {}
+    places: dict[int, int] = {}
+    bitmaps: dict[int, tuple[int, bytearray]] = {}
+    at = layout.payload_offset
+    for block, data in (whole or {}).items():
+        entries[layout.bat_entry_offset(block)] = bat_entry(FULLY_PRESENT, at)
+        pieces[at] = data.ljust(layout.block_size, b"\0")
+        at += layout.block_size
+    for offset, data in changes.items():
+        for start in range(0, len(data), unit):
+            block, within = divmod(offset + start, layout.block_size)
+            chunk, number = divmod(block, layout.chunk_ratio)
+            if chunk not in bitmaps:
+                bitmaps[chunk] = at, bytearray(MiB)
+                entry = layout.bat_offset + 8 * ((chunk + 1) * (layout.chunk_ratio + 1) - 1)
+                entries[entry] = bat_entry(FULLY_PRESENT, at)
+                at += MiB
+            if block not in places:
+                places[block] = at
+                entries[layout.bat_entry_offset(block)] = bat_entry(PARTIALLY_PRESENT, at)
+                at += layout.block_size
+            sector = number * sectors_in_block + within // unit
+            bitmaps[chunk][1][sector // 8] |= 1 << sector % 8
+            pieces[places[block] + within] = data[start : start + unit]
+    container = Vhdx(layout.block_size, disk_id=_DISK_ID)
+    items = container.metadata(layout.disk_size, unit)
+    items[FILE_PARAMETERS] = struct.pack("<II", layout.block_size, HAS_PARENT), IS_REQUIRED
+    items[PARENT_LOCATOR] = link.locator(), IS_REQUIRED
+    pieces.update({place: bytes(bits).rstrip(b"\0") for place, bits in bitmaps.values()})
+    pieces[0] = file_identifier()
+    for number, offset in enumerate(HEADER_OFFSETS):
+        pieces[offset] = header(number + 1, guid)
+    for offset in REGION_TABLE_OFFSETS:
+        pieces[offset] = _table_of(layout)
+    pieces[layout.metadata_offset] = metadata_region(items)
+    pieces.update(entries)
+    with target.open("wb") as file:
+        for offset, data in pieces.items():
+            write_block(file, offset, data)
+        file.truncate(at)
+    return target
 
 
 def file_identifier(creator: str = "image-validator tests") -> bytes:
@@ -240,6 +357,12 @@ def metadata_region(items: Mapping[uuid.UUID, tuple[bytes, int]]) -> bytes:
         table += struct.pack("<16sIIII", guid.bytes_le, offset, len(value), flags, 0)
         values += value.ljust(-(-len(value) // 8) * 8, b"\0")
     return table.ljust(METADATA_TABLE_SIZE, b"\0") + values
+
+
+@cache
+def _table_of(layout: Layout) -> bytes:
+    """The region table of a layout; its checksum takes a while."""
+    return region_table(layout.regions)
 
 
 def bat_entry(state: int, offset: int = 0) -> bytes:

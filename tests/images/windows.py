@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from tests.images import hive_log
 from tests.images.hive import Absent, Data, Hive
-from tests.images.times import INSTALLED
+from tests.images.times import INSTALLED, SHUT_DOWN
 
 HIVE_FOLDER = r"Windows\System32\config"
 
@@ -95,6 +96,23 @@ class Windows:
     def hive_bytes(self, name: str) -> bytes:
         r"""The hive as built, for a test that damages it and puts it back with `file`."""
         return self.hive(name).build()
+
+    def dirty_hive(
+        self, name: str, *becomes: Windows, plan: Mapping[str, Sequence[hive_log.Step]] | str | None = None
+    ) -> Windows:
+        r"""Leave a hive dirty, with logs that make it, step by step, that of each other Windows.
+
+        `hive_log.dirty` says what a plan is; without one the steps lie in ``LOG1``.
+        """
+        hives = (self.hive_bytes(name), *(other.hive_bytes(name) for other in becomes))
+        return self.with_hive_files(name, hive_log.dirty(*hives, plan=plan))
+
+    def with_hive_files(self, name: str, files: hive_log.Dirty) -> Windows:
+        """Put a hive file (``""``) and its logs (``"LOG1"``) as they are."""
+        changed = self
+        for ending, content in files.items():
+            changed = changed.file(hive_path(name) + (f".{ending}" if ending else ""), content, SHUT_DOWN)
+        return changed
 
     def tree(self, below: str = "", system_folder: str = "Windows") -> tuple[File, ...]:
         """All files with the hives; ``below="Windows.old"`` moves them there, as upgrades do."""

@@ -12,7 +12,7 @@ from validator.disk.partitions import read_partition_table
 from validator.evidence import Layer, Location, Unreadable, damaged
 from validator.source import ByteSource, Files, FileSource
 
-FORMATS = ("vhd", "vhdx", "raw")
+FORMATS = ("vhd", "vhdx", "qcow2", "vmdk", "vdi", "raw")
 """What `--input-format` takes."""
 
 _CONVERT = "convert it with qemu-img convert -O vhdx"
@@ -22,11 +22,12 @@ _MAGIC = (
     (0, b"conectix", "vhd"),
     (-512, b"conectix", "vhd"),
     (-511, b"conectix", "vhd"),
-    (0, b"QFI\xfb", f"a QCOW2 image, which is not read yet: {_CONVERT}"),
-    (0, b"KDMV", f"a VMDK extent, which is not read yet: {_CONVERT}"),
+    (0, b"QFI\xfb", "qcow2"),
+    (0, b"KDMV", "vmdk"),
     (0, b"COWD", f"an old VMDK extent, which is not read: {_CONVERT}"),
-    (0, b"# Disk DescriptorFile", f"a VMDK descriptor of a split disk, which is not read: {_CONVERT}"),
-    (0x40, b"\x7f\x10\xda\xbe", f"a VDI image, which is not read yet: {_CONVERT}"),
+    (0, b"# Disk DescriptorFile", f"a VMDK descriptor, its data in other files: {_CONVERT}"),
+    (0, b"\xbe\xba\xfe\xca\0\0\0\0", f"a VMDK extent of ESXi (SE sparse), which is not read: {_CONVERT}"),
+    (0x40, b"\x7f\x10\xda\xbe", "vdi"),
     (0, b"MSWIM\0\0\0", "a WIM archive, not a disk"),
     (0, b"EVF\x09", "an EnCase image, which is not read"),
     (0, b"PK\x03\x04", "a ZIP archive: unpack it first"),
@@ -40,7 +41,7 @@ _VHD_NAMES = {"vhd": "vhd", "avhd": "vhd", "vhdx": "vhdx", "avhdx": "vhdx"}
 
 
 def recognise(source: ByteSource, name: str) -> str:
-    """The format of an image: `vhd`, `vhdx` or `raw`.
+    """The format of an image, one of `FORMATS`.
 
     Args:
         source: the image file.
@@ -50,7 +51,7 @@ def recognise(source: ByteSource, name: str) -> str:
         Unreadable: where the content is another program's format or no format's.
     """
     where = Location(Layer.CONTAINER, 0)
-    expected = "a VHD, VHDX or raw disk image"
+    expected = "a VHD, VHDX, QCOW2, VMDK, VDI or raw disk image"
     if source.size == 0:
         raise damaged(where, expected=expected, found="an empty file")
     claims = []
@@ -104,6 +105,10 @@ def open_disk(
             if input_format is None:
                 _refuse_without_partition_table(disk)
             return disk
+        if kind not in ("vhd", "vhdx"):
+            from validator.disk.foreign import open_foreign
+
+            return open_foreign(source, kind)
         from validator.disk.parents import open_mapped, set_parents
         from validator.disk.witness import WitnessedDisk
 
@@ -122,6 +127,6 @@ def _refuse_without_partition_table(disk: Disk) -> None:
     except Unreadable as error:
         raise damaged(
             Location(Layer.CONTAINER, 0),
-            expected="a VHD or VHDX container, or a raw disk with a valid partition table",
+            expected="a container that is known, or a raw disk with a valid partition table",
             found=f"neither; read as a raw disk, {error.evidence}",
         ) from error

@@ -19,6 +19,7 @@ from validator.evidence import Evidence, Layer, Location, Unreadable, damaged, m
 from validator.source import ByteSource, beyond_end
 
 _ATTRIBUTE_LIST, _VOLUME_INFORMATION, _DATA = 0x20, 0x70, 0x80
+_FILE_NAME = 0x30
 _INDEX_ROOT, _INDEX_ALLOCATION, _REPARSE_POINT = 0x90, 0xA0, 0xC0
 _END = 0xFFFFFFFF
 _IN_USE, _FOLDER = 0x0001, 0x0002
@@ -132,6 +133,11 @@ class _Record(NamedTuple):
     base: int
     attributes: tuple[_Attribute, ...]
 
+    @property
+    def reference(self) -> int:
+        """What others refer to it by: its number, and its sequence number above."""
+        return self.segment | self.sequence << 48
+
     def find(self, kind: int, name: str = "") -> list[_Attribute]:
         found = [each for each in self.attributes if each.type == kind and each.name == name]
         return sorted(found, key=lambda each: each.lowest)
@@ -168,7 +174,7 @@ class NtfsVolume:
             raise self._damage("$MFT", f"a run list from cluster {self._mft_cluster}", "another", 48)
         # A fragmented $MFT goes on in records that lie in the part that is known by then.
         for part in self._parts(mft, "$MFT"):
-            if part.type == _DATA and not part.name:
+            if part.type == _DATA and not part.name and part.lowest:
                 self._continue(self._mft_runs, part, "$MFT")
         if self._mft_runs.clusters * self.cluster_size < parts[0].size:
             found = f"{self._mft_runs.clusters} clusters"
@@ -283,6 +289,9 @@ class NtfsVolume:
         if data is None:
             raw = self.read_runs(self._mft_runs, offset, self.record_size)
             data = self._fixed_up(raw, b"FILE", path, at)
+        # NTFS 3.1 puts the record's own number behind the fields of 3.0.
+        if unpack_at("<H", data, 4)[0] >= 48 and (own := unpack_at("<I", data, 44)[0]) != segment:
+            raise self._damage(path, f"file record {segment}", f"file record {own}", at + 44)
         found_sequence, _links, first, flags = unpack_at("<HHHH", data, 16)
         used, _allocated, found_base = unpack_at("<IIQ", data, 24)
         if not flags & _IN_USE:
@@ -382,7 +391,7 @@ class NtfsVolume:
             offset = end
 
     def _parts(self, record: _Record, path: str) -> Iterator[_Attribute]:
-        """The attributes that $ATTRIBUTE_LIST says lie in other records, in its order.
+        """The attributes that $ATTRIBUTE_LIST names, of this record and of others, in its order.
 
         Windows keeps such lists below 256 KiB; what the records hold is bounded here, since a list of
         that length can name more than memory holds.
@@ -396,7 +405,7 @@ class NtfsVolume:
         entries = lists[0].value
         if entries is None:
             entries = self.read_runs(self._runs(lists, path), 0, size)
-        own = record.segment | record.sequence << 48
+        own = record.reference
         records: dict[int, _Record] = {own: record}
         costs = 0
         offset = 0
@@ -409,8 +418,6 @@ class NtfsVolume:
                 raise self._damage(path, "an attribute list entry inside its list", f"{length} bytes")
             name = entries[offset + name_at :][: 2 * name_length].decode("utf-16-le", "surrogatepass")
             offset += length
-            if reference == own:
-                continue
             if reference not in records:
                 if len(records) > MAX_EXTENSIONS:
                     raise self._damage(path, f"at most {MAX_EXTENSIONS} extension records", "more")
@@ -425,11 +432,11 @@ class NtfsVolume:
             yield matches[0]
 
     def _whole(self, record: _Record, path: str) -> _Record:
-        """A base record with the attributes that lie in other records."""
-        parts = tuple(self._parts(record, path))
-        if not parts:
+        """A base record with the attributes that its list names, or all of its own where it has none."""
+        lists = tuple(record.find(_ATTRIBUTE_LIST))
+        if not lists:
             return record
-        attributes = record.attributes + parts
+        attributes = lists + tuple(self._parts(record, path))
         return _Record(record.segment, record.sequence, record.flags, record.base, attributes)
 
     # -- folders -------------------------------------------------------------------------------
@@ -452,8 +459,19 @@ class NtfsVolume:
         reference = self._search(folder, name, parent)
         if reference is None:
             return None
-        record = self._read_record(reference & (2**48 - 1), reference >> 48, path)
-        return self._whole(record, path)
+        record = self._whole(self._read_record(reference & (2**48 - 1), reference >> 48, path), path)
+        own_names = (each.value or b"" for each in record.attributes if each.type == _FILE_NAME)
+        if not any(self._is_name(value, folder, name) for value in own_names):
+            found = f"a record without that name: record {record.segment} is another file's"
+            raise self._damage(path, f"“{name}” in the folder's record {folder.segment}", found)
+        return record
+
+    @staticmethod
+    def _is_name(value: bytes, folder: _Record, name: str) -> bool:
+        """Whether a $FILE_NAME is this name in this folder."""
+        if len(value) < 66 or unpack_at("<Q", value)[0] != folder.reference:
+            return False
+        return upcase(value[66 : 66 + 2 * value[64]].decode("utf-16-le", "surrogatepass")) == upcase(name)
 
     def _search(self, folder: _Record, name: str, path: str) -> int | None:
         """The file reference that a folder's index holds for a name, or None."""
@@ -468,26 +486,31 @@ class NtfsVolume:
         node: int | None = None
         for _ in range(MAX_INDEX_DEPTH):
             entries = self._index_node_entries(folder, node, root, block_size, path)
-            before = [entry for entry in entries if self._order(entry, wanted, path) < 0]
-            # Whoever halves the node must find the same: all that comes before the name is before it.
-            if before != entries[: len(before)]:
+            orders = [self._order(entry, wanted, folder, path) for entry in entries]
+            # Whoever halves the node must find the same.
+            if orders != sorted(orders):
                 raise self._damage(path, "index entries in the order of their names", "another order")
-            entry = entries[len(before)]
-            _reference, flags = unpack_at("<Q4xH", entry)
-            if self._order(entry, wanted, path) == 0:
-                twice = [each for each in entries[len(before) + 1 :] if self._order(each, wanted, path) == 0]
-                if twice:
+            entry = entries[orders.count(-1)]
+            reference, flags = unpack_at("<Q4xH", entry)
+            if 0 in orders:
+                if orders.count(0) > 1:
                     raise self._damage(path, f"one “{name}” in the folder", "two, of different case")
-                return _reference
+                return reference
             if not flags & _HAS_NODE:
                 return None
             (node,) = unpack_at("<Q", entry, len(entry) - 8)
         raise self._damage(path, f"an index of at most {MAX_INDEX_DEPTH} levels", "a deeper one")
 
-    def _order(self, entry: bytes, wanted: str, path: str) -> int:
-        """Whether an entry's name comes before (-1), is (0), or comes after (1) the one wanted."""
+    def _order(self, entry: bytes, wanted: str, folder: _Record, path: str) -> int:
+        """Whether an entry's name comes before (-1), is (0), or comes after (1) the one wanted.
+
+        Every entry says which folder it belongs to: a node of another folder is told by it.
+        """
         if unpack_at("<H", entry, 12)[0] & _LAST_ENTRY:
             return 1
+        if len(entry) < 24 or (parent := unpack_at("<Q", entry, 16)[0]) != folder.reference:
+            found = f"{parent:#x}" if len(entry) >= 24 else "none"
+            raise self._damage(path, f"index entries of folder {folder.reference:#x}", found)
         found = upcase(self._entry_name(entry, path))
         return (found > wanted) - (found < wanted)
 

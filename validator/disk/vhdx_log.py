@@ -12,7 +12,7 @@ from validator.evidence import Layer, Location, Unreadable, damaged
 from validator.source import Overlay
 
 SECTOR = 4096
-MAX_LOG = 32 * 2**20
+MAX_LOG = 8 * 2**20
 """A longer log is not looked at; Hyper-V makes them of 1 MiB."""
 MAX_FILE = 65 * 2**40
 _WRITABLE = 192 * 2**10

@@ -6,7 +6,7 @@ The two tables say which there are: about the image, and about one installation 
 from collections.abc import Callable
 from typing import Any
 
-from validator.facts import image, setup
+from validator.facts import image, setup, volume
 
 IMAGE_FACTS: dict[str, Callable[..., Any]] = {
     function.__name__: function
@@ -18,13 +18,18 @@ IMAGE_FACTS: dict[str, Callable[..., Any]] = {
         image.volumes,
         image.found_installations,
         image.installations,
+        volume.ntfs_volumes,
+        volume.hibernation_files,
+        volume.volume_states,
     )
 }
 INSTALLATION_FACTS: dict[str, Callable[..., Any]] = {
     function.__name__: function
     for function in (
+        volume.hibernation,
         image.file_system,
         image.installation,
+        volume.volume_state,
         setup.software_hive,
         setup.system_hive,
         setup.image_state,

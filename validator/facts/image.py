@@ -5,9 +5,10 @@ from typing import NamedTuple
 from validator.disk.container import Container, Disk
 from validator.disk.formats import open_disk
 from validator.disk.ntfs import NtfsVolume
+from validator.disk.ntfs_state import HibernationFile
 from validator.disk.partitions import PartitionTable, read_partition_table
 from validator.disk.volumes import UNSUPPORTED, Volume, VolumeKind, read_volumes, window
-from validator.evidence import Evidence, Layer, Location, damaged
+from validator.evidence import Evidence, Layer, Location, Unreadable, damaged
 from validator.source import Files, FileSource
 
 SYSTEM_FOLDER = "Windows"
@@ -95,8 +96,15 @@ def file_system(
     installations: tuple[Installation, ...],
     found_installations: tuple[FoundInstallation, ...],
     chosen: int,
+    hibernation: HibernationFile | None,
 ) -> NtfsVolume:
-    """The volume of the installation that is judged; `chosen` counts from 0."""
+    """The volume of the installation that is judged; `chosen` counts from 0.
+
+    That of a suspended machine fails this fact, and with it all that is read from there: memory holds
+    what the disk does not, and would be written over it.
+    """
+    if hibernation is not None and hibernation.suspended:
+        raise Unreadable(hibernation.evidence)
     return found_installations[chosen].file_system
 
 

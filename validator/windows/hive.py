@@ -275,7 +275,7 @@ class Hive:
         if flags & _ELSEWHERE:
             found = f"flags {flags:#x}: its content is kept elsewhere"
             raise self._damage(BASE_BLOCK + offset + 2, "a key of its own", found, path)
-        name = _name(data[76 : 76 + name_length], bool(flags & _COMPRESSED_NAME))
+        name = self._name(data[76 : 76 + name_length], bool(flags & _COMPRESSED_NAME), offset, path)
         return Key(path, name, offset, filetime(ticks), subkeys, subkey_list, values, value_list)
 
     def key(self, path: str) -> Key | None:
@@ -409,7 +409,7 @@ class Hive:
             raise self._damage(
                 BASE_BLOCK + offset, "a name inside its cell", f"{name_length} bytes", key.path
             )
-        name = _name(data[20 : 20 + name_length], bool(flags & _VALUE_COMPRESSED_NAME))
+        name = self._name(data[20 : 20 + name_length], bool(flags & _VALUE_COMPRESSED_NAME), offset, key.path)
         if upcase(name) != upcase(wanted):
             return None
         if length & 0x80000000:
@@ -431,6 +431,13 @@ class Hive:
         where = Location(Layer.HIVE, None, self._partition, self.path, key.path, name)
         return Value(key.path, name, kind, stored, where, key.time)
 
+    def _name(self, data: bytes, compressed: bool, offset: int, path: str) -> str:
+        if compressed:
+            return data.decode("latin-1")
+        if len(data) % 2:
+            raise self._damage(BASE_BLOCK + offset, "a name in UTF-16", f"one of {len(data)} bytes", path)
+        return data.decode("utf-16-le", "surrogatepass")
+
     def _big_data(self, offset: int, length: int, path: str) -> bytes:
         """Data in segments, as values above 16344 bytes are kept since format 1.4."""
         head = self._cell(offset, path, 8)
@@ -441,10 +448,6 @@ class Hive:
         cells = unpack_at(f"<{count}I", self._cell(segments, path, 4 * count))
         sizes = [SEGMENT] * (count - 1) + [length - SEGMENT * (count - 1)]
         return b"".join(self._cell(cell, path, size) for cell, size in zip(cells, sizes))
-
-
-def _name(data: bytes, compressed: bool) -> str:
-    return data.decode("latin-1") if compressed else data.decode("utf-16-le", "surrogatepass")
 
 
 def _hints(name: str) -> tuple[int | bytes, ...]:
