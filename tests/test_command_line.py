@@ -121,7 +121,7 @@ def test_options_of_the_exit_code(
         ["check", "--profile", "none", "IMAGE"],
         ["check", "--format", "yaml", "IMAGE"],
         ["check", "--fail-on", "notice", "IMAGE"],
-        ["check", "--input-format", "qcow2", "IMAGE"],
+        ["check", "--input-format", "qcow", "IMAGE"],
         ["check", "--report", "yaml=report", "IMAGE"],
         ["check", "--report", "report.json", "IMAGE"],
         ["inspect", "IMAGE", "IMAGE"],

@@ -8,6 +8,7 @@ checksums, and for the table that none protects, bounds and overlap.
 import sys
 import uuid
 from array import array
+from collections.abc import Iterator
 
 from validator.disk.container import BlockDisk, Container, ParentLink, unpack_at
 from validator.evidence import Evidence, Layer, Location, Unreadable, damaged, made_good
@@ -295,6 +296,23 @@ class DynamicVhd(BlockDisk):
                 )
             previous = start
 
+    def sectors_of_the_parent(self, offset: int, length: int) -> Iterator[tuple[int, int]]:
+        """Spans of the disk that are the parent's while their block, and their byte of its bitmap, is not."""
+        block_size = self.container.block_size or 0
+        for sector in range(offset // SECTOR, -(-(offset + length) // SECTOR)):
+            block, within = divmod(sector * SECTOR, block_size)
+            if self._bat[block] == ABSENT:
+                continue
+            bits, number = self._bits(block), within // SECTOR
+            if bits[number // 8] and not _is_set(bits, number):
+                start = max(offset, sector * SECTOR)
+                yield start, min(offset + length, (sector + 1) * SECTOR) - start
+
+    def _bits(self, block: int) -> bytes:
+        if block != self._bitmap[0]:
+            self._bitmap = block, self.sound.read_at(self._bat[block] * SECTOR, self._bitmap_size)
+        return self._bitmap[1]
+
     def _read_block(self, block: int, within: int, length: int) -> bytes:
         sector = self._bat[block]
         in_disk = block * (self.container.block_size or 0)
@@ -303,9 +321,7 @@ class DynamicVhd(BlockDisk):
                 return self.read_parent(in_disk + within, length)
             return bytes(length)
         start = sector * SECTOR
-        if block != self._bitmap[0]:
-            self._bitmap = block, self.sound.read_at(start, self._bitmap_size)
-        bits = self._bitmap[1]
+        bits = self._bits(block)
         first, end = within // SECTOR, -(-(within + length) // SECTOR)
         pieces = []
         while first < end:

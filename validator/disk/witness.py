@@ -7,6 +7,7 @@ from typing import Any
 
 from validator.disk.container import MappedDisk
 from validator.disk.parents import time_differs
+from validator.disk.vhd import DynamicVhd
 from validator.evidence import Evidence, Layer, Location, damaged
 from validator.source import Stream
 
@@ -56,7 +57,7 @@ class WitnessedDisk:
         try:
             if not self._handles:
                 self._handles = self._open()
-            return bytes(self._handles[0].read_buffer_at_offset(length, offset))
+            return self._read_level(0, offset, length)
         except OSError as error:
             failure = next((stream.failure for stream in self._streams if stream.failure), None)
             if failure is not None:
@@ -68,6 +69,24 @@ class WitnessedDisk:
                 expected=f"{length} bytes from the second reader, libvhdi",
                 found=f"its refusal: {reason}",
             ) from error
+
+    def _read_level(self, level: int, offset: int, length: int) -> bytes:
+        """What libvhdi reads of one disk of the chain.
+
+        For a VHD's child libvhdi (20260901) takes a sector of the parent for the child's own where a set
+        bit stands before its clear one in the same byte of the bitmap. Such sectors are asked for one
+        level up, where it has them right.
+        """
+        data = bytes(self._handles[level].read_buffer_at_offset(length, offset))
+        disk = self._chain[level]
+        if isinstance(disk, DynamicVhd) and disk.parent is not None:
+            patched = bytearray(data)
+            for start, size in disk.sectors_of_the_parent(offset, length):
+                there = max(0, min(size, disk.parent.size - start))
+                piece = self._read_level(level + 1, start, there) if there else b""
+                patched[start - offset : start - offset + size] = piece.ljust(size, b"\0")
+            data = bytes(patched)
+        return data
 
     def _open(self) -> list[Any]:
         import pyvhdi
