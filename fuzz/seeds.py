@@ -7,7 +7,6 @@ whatever becomes of it: several independent things on its disk say that it is no
 from __future__ import annotations
 
 import contextlib
-import os
 import struct
 import tempfile
 import zlib
@@ -145,8 +144,13 @@ CONTAINERS: dict[str, tuple[str | Container, str, int]] = {
     "vhdx-4kn": (Vhdx(order="descending"), "gpt", 4096),
 }
 PENDING = ("pending-sector", "pending-bat", "dirty-hive")
-CHAINS = ("child-vhdx", "parent-vhdx")
-NAMES = (*(f"{state}/{container}" for state in STATES for container in CONTAINERS), *(PENDING + CHAINS) * 3)
+CHAINS = ("child-vhdx", "parent-vhdx", "child-vhd", "parent-vhd")
+FOREIGN = ("qcow2", "vmdk", "vdi")
+NAMES = (
+    *(f"{state}/{container}" for state in STATES for container in CONTAINERS),
+    *(f"{state}/{container}" for state in ("generalized", "undeployable") for container in FOREIGN),
+    *(PENDING + CHAINS) * 3,
+)
 """Seeds by name, in the order in which a campaign goes over them; some more often than others."""
 
 
@@ -157,12 +161,14 @@ def seed(name: str) -> Seed:
         "pending-sector": _pending_sector,
         "pending-bat": _pending_bat,
         "dirty-hive": _dirty_hive,
-        "child-vhdx": _chain,
-        "parent-vhdx": _chain,
+        **dict.fromkeys(CHAINS, _chain),
     }
     if name in special:
         return special[name](name)
     state, _, container = name.partition("/")
+    if container in FOREIGN:
+        path = build(disk_of(STATES[state]()), container)
+        return Seed(name, path, never_green=state != "generalized", mapped=False)
     kind, scheme, sector_size = CONTAINERS[container]
     path = build(disk_of(STATES[state](), scheme, sector_size), kind)
     return Seed(name, path, never_green=state != "generalized")
@@ -288,60 +294,36 @@ def _dirty_hive(name: str) -> Seed:
 
 
 def _chain(name: str) -> Seed:
-    """A differencing VHDX over an undeployable disk; half of its first block is the parent's."""
-    parent = build(disk_of(undeployable()), Vhdx())
-    layout = Layout.read(parent)
-    guid = vhdx._DATA_WRITE_GUID
-    linkage = {"parent_linkage": f"{{{guid}}}", "relative_path": ".\\parent.vhdx"}
-    strings = [(key.encode("utf-16-le"), value.encode("utf-16-le")) for key, value in linkage.items()]
-    table, body = b"", b""
-    start = 20 + 12 * len(strings)
-    for key, value in strings:
-        at = start + len(body)
-        table += struct.pack("<IIHH", at, at + len(key), len(key), len(value))
-        body += key + value
-    locator = bytes.fromhex("b7ef4ab09ed1814ab78925b8e9445913")
-    locator += struct.pack("<HH", 0, len(strings)) + table + body
+    """A differencing disk over an undeployable one, half of whose sectors are its own."""
+    mutated, _, kind = name.partition("-")
+    parent = build(disk_of(undeployable()), Vhdx() if kind == "vhdx" else DynamicVhd())
 
     def make(target: Path) -> None:
-        items = Vhdx().metadata(layout.disk_size, 512)
-        items[vhdx.FILE_PARAMETERS] = struct.pack("<II", MIB, vhdx.HAS_PARENT), vhdx.IS_REQUIRED
-        items[vhdx.PARENT_LOCATOR] = locator, vhdx.IS_REQUIRED
-        file = bytearray(7 * MIB)
-
-        def put(offset: int, data: bytes) -> None:
-            file[offset : offset + len(data)] = data
-
-        put(0, vhdx.file_identifier())
-        for number, at in enumerate(vhdx.HEADER_OFFSETS):
-            put(at, vhdx.header(number + 1, vhdx._DISK_ID))
-        for at in vhdx.REGION_TABLE_OFFSETS:
-            put(at, vhdx.region_table(layout.regions))
-        put(vhdx.METADATA_OFFSET, vhdx.metadata_region(items))
-        bitmap, first, second = 4 * MIB, 5 * MIB, 6 * MIB
         with open_source(parent) as source:
             disk = own_map(source)
-            put(first, disk.read_at(0, MIB // 2))
-            put(second, disk.read_at(MIB, MIB))
-        put(bitmap, b"\xff" * (MIB // SECTOR // 16))
-        put(vhdx.BAT_OFFSET, vhdx.bat_entry(7, first) + vhdx.bat_entry(vhdx.FULLY_PRESENT, second))
-        put(vhdx.BAT_OFFSET + 8 * layout.chunk_ratio, vhdx.bat_entry(vhdx.FULLY_PRESENT, bitmap))
-        target.write_bytes(file)
+            changes = {}
+            for offset in range(0, disk.size, 2 * PAGE):
+                if any(data := disk.read_at(offset, min(PAGE, disk.size - offset))):
+                    changes[offset] = data
+        if kind == "vhdx":
+            link = vhdx.Parent(parent, names={"relative_path": rf".\parent.{kind}"})
+            vhdx.child_of(link, target, changes)
+        else:
+            vhd.child_of(vhd.Parent(parent, name=f"parent.{kind}"), target, changes)
 
     # A folder of its own: what lies beside an image may be its parent.
-    child = cached(("fuzz", "chain", parent.name, 3), ".child", make)
-    folder = child.with_suffix(".chain")
+    child = cached(("fuzz", "chain", parent.name, 4), f".child-{kind}", make)
+    folder = child.with_suffix(f".chain-{kind}")
+    files = folder / f"child.{kind}", folder / f"parent.{kind}"
     if not folder.exists():
         with tempfile.TemporaryDirectory(dir=child.parent) as scratch:
-            copy_of(child, Path(scratch), "child.vhdx").chmod(0o444)
-            copy_of(parent, Path(scratch), "parent.vhdx").chmod(0o444)
-            os.mkdir(Path(scratch) / "whole")
-            for each in ("child.vhdx", "parent.vhdx"):
-                os.rename(Path(scratch) / each, Path(scratch) / "whole" / each)
+            whole = Path(scratch) / "whole"
+            whole.mkdir()
+            for source, target in zip((child, parent), files):
+                copy_of(source, whole, target.name).chmod(0o444)
             with contextlib.suppress(OSError):  # another run made it meanwhile
-                os.rename(Path(scratch) / "whole", folder)
-    files = folder / "child.vhdx", folder / "parent.vhdx"
-    if name == "parent-vhdx":
+                whole.rename(folder)
+    if mutated == "parent":
         return Seed(name, files[1], never_green=True, judged=files[0], chain=files)
     return Seed(name, files[0], never_green=True, chain=files, mapped=False)
 
@@ -400,10 +382,55 @@ def _fixed(structure: bytes) -> bytes:
 
 def _structures(seed: Seed) -> Iterator[Structure]:
     with seed.path.open("rb") as file:
-        is_vhdx = file.read(8) == b"vhdxfile"
-    yield from _vhdx_structures(seed) if is_vhdx else _vhd_structures(seed)
+        head = file.read(1024)
+    if head[:8] == b"vhdxfile":
+        yield from _vhdx_structures(seed)
+        blocks = _vhdx_blocks
+    elif seed.path.suffix in FOREIGN_STRUCTURES:
+        yield from FOREIGN_STRUCTURES[seed.path.suffix](seed, head)
+        return
+    else:
+        yield from _vhd_structures(seed)
+        blocks = _vhd_blocks
     if seed.mapped:
-        yield from _disk_structures(seed, _vhdx_blocks(seed) if is_vhdx else _vhd_blocks(seed))
+        yield from _disk_structures(seed, blocks(seed))
+
+
+def _qcow2_structures(seed: Seed, head: bytes) -> Iterator[Structure]:
+    yield Structure("header", "header", ((0, 1024),), ((0, 112),))
+    (cluster_bits,) = struct.unpack_from(">I", head, 20)
+    entries, table = struct.unpack_from(">IQ", head, 36)
+    yield Structure("L1", "L1 table", ((table, 8 * entries),))
+    with seed.path.open("rb") as file:
+        file.seek(table)
+        for number, (entry,) in enumerate(struct.iter_unpack(">Q", file.read(8 * entries))):
+            if at := entry & 0x00FFFFFFFFFFFE00:
+                used = 8 * (seed.size >> cluster_bits) + 8
+                yield Structure("L2", f"L2 table {number}", ((at, 1 << cluster_bits),), ((0, used),))
+
+
+def _vmdk_structures(seed: Seed, head: bytes) -> Iterator[Structure]:
+    yield Structure("header", "header", ((0, 512),), ((0, 80),))
+    descriptor, length, _entries, copy, table = struct.unpack_from("<QQIQQ", head, 28)
+    yield Structure("descriptor", "descriptor", ((descriptor * SECTOR, length * SECTOR),), ((0, 600),))
+    with seed.path.open("rb") as file:
+        for name, start in (("table", table), ("copy", copy)):
+            yield Structure("directory", f"grain directory ({name})", ((start * SECTOR, 16),))
+            file.seek(start * SECTOR)
+            (first,) = struct.unpack("<I", file.read(4))
+            if first:
+                yield Structure("grains", f"grain table ({name})", ((first * SECTOR, 2048),))
+
+
+def _vdi_structures(seed: Seed, head: bytes) -> Iterator[Structure]:
+    yield Structure("header", "header", ((0, 512),), ((0x40, 0x190),))
+    (table,) = struct.unpack_from("<I", head, 0x154)
+    (count,) = struct.unpack_from("<I", head, 0x180)
+    yield Structure("BAT", "block map", ((table, 4 * count),))
+
+
+FOREIGN_STRUCTURES = {".qcow2": _qcow2_structures, ".vmdk": _vmdk_structures, ".vdi": _vdi_structures}
+"""By the ending of the file's name."""
 
 
 def _vhdx_structures(seed: Seed) -> Iterator[Structure]:
@@ -424,7 +451,10 @@ def _vhdx_structures(seed: Seed) -> Iterator[Structure]:
     hot = ((0, 8 * min(layout.block_count, 64)), (entries - 8, 8))
     yield Structure("BAT", "BAT", ((layout.bat_offset, entries),), hot)
     if not seed.mapped:
-        yield Structure("bitmap", "sector bitmap", ((4 * MIB, 4 * KIB),))
+        with seed.path.open("rb") as file:
+            file.seek(layout.bat_offset + 8 * layout.chunk_ratio)
+            (entry,) = struct.unpack("<Q", file.read(8))
+        yield Structure("bitmap", "sector bitmap", (((entry >> 20) * MIB, 4 * KIB),))
     with seed.path.open("rb") as file:
         file.seek(vhdx.LOG_OFFSET)
         head = file.read(PAGE)

@@ -96,7 +96,7 @@ def _is_longer(subject: Mutant) -> bool:
     return subject.size > subject.seed.size
 
 
-def test_the_fuzzer_sees_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_fuzzer_sees_what_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A gate that believes what it should not is found out: the watchers watch."""
     subject = _seed("undeployable/vhd-fixed")
     good = _seed("generalized/vhd-fixed")
@@ -108,7 +108,7 @@ def test_the_fuzzer_sees_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
         raise ZeroDivisionError("of no use")
 
     def opening(path: str) -> object:
-        with open(__file__.replace("test_fuzz.py", "snapshots/.none"), "a+b"):
+        with open(tmp_path / "made", "wb"):
             return validate(path)
 
     for replacement, words in ((careless, "deployable"), (failing, "exception"), (opening, "opened")):

@@ -1,6 +1,7 @@
 """What a container is to the layers above: a disk, and what its file says of it."""
 
 import struct
+from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
 from validator.evidence import Evidence, Layer
@@ -63,8 +64,11 @@ class MappedDisk(ByteSource, Protocol):
         """What the container says of itself."""
 
     @property
-    def sound(self) -> ByteSource:
-        """The image file as another decoder should see it: with what was recovered laid over it."""
+    def alone(self) -> ByteSource:
+        """The image file as another decoder should see it.
+
+        With what was recovered laid over it, and a differencing disk as one that needs no parent.
+        """
 
     @property
     def recovered(self) -> tuple[Evidence, ...]:
@@ -82,12 +86,11 @@ class MappedDisk(ByteSource, Protocol):
     def parent_link(self) -> ParentLink | None:
         """What a differencing disk says of its parent; None for another disk."""
 
-    @property
-    def parent(self) -> "MappedDisk | None":
-        """The parent, once it was found."""
+    def set_parent(self, parent: ByteSource) -> None:
+        """Give a differencing disk its parent's disk."""
 
-    def set_parent(self, parent: "MappedDisk") -> None:
-        """Give a differencing disk its parent."""
+    def own_spans(self, offset: int, length: int) -> Iterator[tuple[int, int]]:
+        """Offset and length of what this file holds of a span of the disk; the rest is its parents'."""
 
 
 class RawDisk:
@@ -114,22 +117,32 @@ class BlockDisk:
     """
 
     container: Container
-    sound: ByteSource
     identifier: str
     time: int | None = None
     recovered: tuple[Evidence, ...] = ()
     parent_link: ParentLink | None = None
-    parent: MappedDisk | None = None
+    _parent: ByteSource | None = None
 
-    def set_parent(self, parent: MappedDisk) -> None:
-        """Give a differencing disk its parent."""
-        self.parent = parent
+    def set_parent(self, parent: ByteSource) -> None:
+        """Give a differencing disk its parent's disk."""
+        self._parent = parent
 
-    def read_parent(self, offset: int, length: int) -> bytes:
+    def _read_parent(self, offset: int, length: int) -> bytes:
         """Bytes of the parent's disk; behind its end, where the child is longer, zeros."""
-        assert self.parent is not None
-        there = max(0, min(length, self.parent.size - offset))
-        return (self.parent.read_at(offset, there) if there else b"") + bytes(length - there)
+        assert self._parent is not None
+        there = max(0, min(length, self._parent.size - offset))
+        return (self._parent.read_at(offset, there) if there else b"") + bytes(length - there)
+
+    def own_spans(self, offset: int, length: int) -> Iterator[tuple[int, int]]:
+        """See `MappedDisk`."""
+        if self.parent_link is None:
+            yield offset, length
+            return
+        for block, within, piece in self._blocks(offset, length):
+            start = block * (self.container.block_size or 0)
+            for begin, end, own in self._pieces(block, within, piece):
+                if own:
+                    yield start + begin, end - begin
 
     @property
     def size(self) -> int:
@@ -140,17 +153,24 @@ class BlockDisk:
         """See `ByteSource`."""
         if offset < 0 or length < 0 or offset + length > self.size:
             raise beyond_end(Layer.CONTAINER, offset, length, self.size)
+        pieces = [self._read_block(*part) for part in self._blocks(offset, length)]
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _blocks(self, offset: int, length: int) -> Iterator[tuple[int, int, int]]:
+        """A span of the disk by blocks: number, offset in the block, length."""
         block_size = self.container.block_size or self.size
-        pieces = []
         while length:
             block, within = divmod(offset, block_size)
             piece = min(length, block_size - within)
-            pieces.append(self._read_block(block, within, piece))
+            yield block, within, piece
             offset += piece
             length -= piece
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def _read_block(self, block: int, within: int, length: int) -> bytes:
+        raise NotImplementedError
+
+    def _pieces(self, block: int, within: int, length: int) -> Iterator[tuple[int, int, bool]]:
+        """A span of a block in pieces: begin and end in the block, and whether they are in this file."""
         raise NotImplementedError
 
 

@@ -20,6 +20,8 @@ import zlib
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterator
+from functools import reduce
+from operator import or_
 from typing import Any, NamedTuple
 
 from validator.disk.container import BlockDisk, Container, unpack_at
@@ -213,7 +215,7 @@ class Qcow2Disk(ForeignDisk):
         self._packed: set[int] = set()
         self._packed_starts: set[int] = set()
         self._verified: set[int] = set()
-        self._pieces: dict[int, array[int]] = {}
+        self._checked_pieces: dict[int, array[int]] = {}
         self._reserve(0, 1, 0, "the header")
         self._l1 = self._read_l1(header)
         self._verify_end(header)
@@ -307,20 +309,24 @@ class Qcow2Disk(ForeignDisk):
 
     def _piece(self, at: int) -> "array[int]":
         """The piece of an L2 table at an offset of the file, verified."""
-        if at not in self._pieces:
+        if at not in self._checked_pieces:
             entries = _numbers("Q", self._source.read_at(at, 8 * min(PIECE, self._entries)), "big")
             if at not in self._verified:
                 self._verify_piece(at, entries)
                 self._verified.add(at)
-            if len(self._pieces) >= PIECE:
-                self._pieces.clear()
-            self._pieces[at] = entries
-        return self._pieces[at]
+            if len(self._checked_pieces) >= PIECE:
+                self._checked_pieces.clear()
+            self._checked_pieces[at] = entries
+        return self._checked_pieces[at]
 
     def _verify_piece(self, at: int, entries: "array[int]") -> None:
         """Every entry in bounds, apart from the metadata and from all that were seen."""
-        section = "Cluster mapping"
+        if len(self._plain) + len(self._packed_starts) > MAX_UNITS:
+            raise _too_many_units(at)
         reserved = ~(_OFFSET | _COPIED | (_ZERO if self._version > 2 else 0))
+        if self._claim_all([entry for entry in entries if entry], reserved):
+            return
+        section = "Cluster mapping"
         for index, entry in enumerate(entries):
             if not entry:
                 continue
@@ -333,8 +339,20 @@ class Qcow2Disk(ForeignDisk):
                 raise self._damage(where, "an L2 entry without reserved bits", f"{entry:#018x}", section)
             if host:
                 self._claim(where, host)
-        if len(self._plain) + len(self._packed_starts) > MAX_UNITS:
-            raise _too_many_units(at)
+
+    def _claim_all(self, entries: list[int], reserved: int) -> bool:
+        """Claim clusters that are all plain and in order, at once; false where one needs a closer look."""
+        numbers = {(entry & _OFFSET) // self._cluster for entry in entries}
+        bits = reduce(or_, entries, 0)
+        in_order = (
+            not bits & (reserved | self._cluster - 1 & ~_ZERO)
+            and len(numbers) == len(entries)
+            and (max(numbers, default=0) + 1) * self._cluster <= self._source.size
+            and all(numbers.isdisjoint(others) for others in (self._metadata, self._packed, self._plain))
+        )
+        if in_order:
+            self._plain |= numbers
+        return in_order
 
     def _claim(self, where: int, host: int) -> None:
         section = "Cluster mapping"
@@ -506,6 +524,9 @@ class VmdkDisk(ForeignDisk):
                 )
         self._reserved = self._reserve(footed)
         self._claimed: dict[int, int] = {}
+        self._phases: set[int] = set()
+        self._unit_sectors = 1 if self._compressed else header.grain
+        """Of compressed grains only the beginning is known before their markers are read."""
         self._verified: set[int] = set()
         self._tables: dict[int, array[int]] = {}
         if not footed:
@@ -722,14 +743,40 @@ class VmdkDisk(ForeignDisk):
             copy = self._redundant[index] * SECTOR
             if self._source.read_at(copy, 4 * PIECE) != self._source.read_at(at, 4 * PIECE):
                 raise self._damage(at, "a grain table like its redundant copy", f"another one at {copy:#x}")
+        if len(self._claimed) > MAX_UNITS:
+            raise _too_many_units(at)
+        zeros = (0, 1) if self._header.flags & _ZERO_GRAINS else (0,)
+        if index < len(self._directory) - 1 and self._claim_all(sorted(entries), zeros):
+            return
         for number, entry in enumerate(entries):
-            if entry == 0 or (entry == 1 and self._header.flags & _ZERO_GRAINS):
+            if entry in zeros:
                 continue
             grain = index * PIECE + number
             length = min(self._header.grain, self._header.capacity - grain * self._header.grain)
-            self._claim(at + 4 * number, entry, 1 if self._compressed else length)
-        if len(self._claimed) > MAX_UNITS:
-            raise _too_many_units(at)
+            self._claim(at + 4 * number, entry, min(length, self._unit_sectors))
+
+    def _claim_all(self, entries: list[int], zeros: tuple[int, ...]) -> bool:
+        """Claim grains that are all in order, at once; false where one needs a closer look."""
+        size = self._unit_sectors
+        sectors = [entry for entry in entries if entry not in zeros]
+        if not sectors:
+            return True
+        starts, ends = self._reserved
+        end = sectors[-1] + size
+        following = bisect_left(starts, end)
+        places = {sector // size: sector for sector in sectors}
+        # Where all lie on multiples of their size plus the same, two overlap only in the same place.
+        self._phases |= {sector % size for sector in sectors}
+        in_order = (
+            end <= self._sectors
+            and ends[following - 1] <= sectors[0]
+            and len(self._phases) == 1
+            and len(places) == len(sectors)
+            and self._claimed.keys().isdisjoint(places)
+        )
+        if in_order:
+            self._claimed.update(places)
+        return in_order
 
     def _claim(self, where: int, sector: int, length: int) -> None:
         if length <= 0 or sector + length > self._sectors:
@@ -738,7 +785,8 @@ class VmdkDisk(ForeignDisk):
         following = bisect_left(starts, sector + length)
         over = following > 0 and ends[following - 1] > sector
         # Grains need not lie on multiples of their size: one may reach into the next place.
-        size = 1 if self._compressed else self._header.grain
+        size = self._unit_sectors
+        self._phases.add(sector % size)
         place = sector // size
         for near in (place - 1, place, place + 1):
             over = over or abs(self._claimed.get(near, -size) - sector) < size

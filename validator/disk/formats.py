@@ -109,11 +109,9 @@ def open_disk(
             from validator.disk.foreign import open_foreign
 
             return open_foreign(source, kind)
-        from validator.disk.parents import open_mapped, set_parents
-        from validator.disk.witness import WitnessedDisk
+        from validator.disk.parents import open_chain, open_mapped
 
-        mapped = open_mapped(source, kind)
-        return WitnessedDisk(mapped, set_parents(mapped, source.path, files, parents))
+        return open_chain(open_mapped(source, kind), source.path, files, parents)
     except Unreadable as error:
         if not re.search(r"\.\d{3}$", name):
             raise

@@ -8,9 +8,10 @@ Locator Entry" and "Differencing Hard Disk"; [MS-VHDX] 2.6.2.6.
 import os
 import re
 
-from validator.disk.container import MappedDisk
+from validator.disk.container import MappedDisk, ParentLink
 from validator.disk.vhd import open_vhd
 from validator.disk.vhdx import open_vhdx
+from validator.disk.witness import WitnessedDisk
 from validator.evidence import Effect, Evidence, Layer, Location, Unreadable, damaged
 from validator.source import Files, FileSource
 
@@ -24,8 +25,8 @@ def open_mapped(source: FileSource, kind: str) -> MappedDisk:
     return open_vhd(source) if kind == "vhd" else open_vhdx(source)
 
 
-def set_parents(child: MappedDisk, path: str, files: Files, named: tuple[str, ...]) -> tuple[str, ...]:
-    """Find and set all parents of a differencing disk.
+def open_chain(child: MappedDisk, path: str, files: Files, named: tuple[str, ...]) -> WitnessedDisk:
+    """A disk with all its parents, each of them witnessed.
 
     Args:
         child: the disk that the user named.
@@ -33,34 +34,33 @@ def set_parents(child: MappedDisk, path: str, files: Files, named: tuple[str, ..
         files: opens the parents' files.
         named: files that the user named as parents.
 
-    Returns:
-        The parents' file names, the nearest first.
-
     Raises:
-        Unreadable: where one is missing, is another disk, or the chain is too long or closes.
+        Unreadable: where a parent is missing or another disk, or the chain is too long or closes.
     """
-    names: list[str] = []
-    seen = {child.identifier}
-    while child.parent_link is not None:
+    chain, names = [child], list[str]()
+    differs: Evidence | None = None
+    while (link := chain[-1].parent_link) is not None:
         if len(names) >= MAX_DEPTH:
             raise _damage(f"a chain of at most {MAX_DEPTH} disks", "a longer one")
-        parent, path = _find(child, path, files, named)
-        if parent.identifier in seen:
+        parent, path = _find(link, path, files, named)
+        if parent.identifier in {disk.identifier for disk in chain}:
             raise _damage("a chain that ends", f"one that comes back to {parent.identifier}")
-        seen.add(parent.identifier)
+        differs = differs or _time_differs(link, parent)
         names.append(os.path.basename(path))
-        child.set_parent(parent)
-        child = parent
-    return tuple(names)
+        chain.append(parent)
+    disk = WitnessedDisk(chain.pop())
+    while chain:
+        disk = WitnessedDisk(chain.pop(), disk)
+    disk.container = disk.container._replace(parents=tuple(names))
+    disk.parent_differs = differs
+    return disk
 
 
 def _damage(expected: str, found: str) -> Unreadable:
     return damaged(Location(Layer.CONTAINER), expected=expected, found=found)
 
 
-def _find(child: MappedDisk, path: str, files: Files, named: tuple[str, ...]) -> tuple[MappedDisk, str]:
-    link = child.parent_link
-    assert link is not None
+def _find(link: ParentLink, path: str, files: Files, named: tuple[str, ...]) -> tuple[MappedDisk, str]:
     folder = os.path.dirname(os.path.realpath(path))
     stated = [re.split(r"[\\/:]", name)[-1].replace("\0", "") for name in link.names]
     beside = [os.path.join(folder, name) for name in dict.fromkeys(stated) if name not in ("", ".", "..")]
@@ -102,10 +102,9 @@ def _neighbours(folder: str, kind: str) -> list[str]:
     return [os.path.join(folder, name) for name in names[:MAX_NEIGHBOURS]]
 
 
-def time_differs(child: MappedDisk) -> Evidence | None:
+def _time_differs(link: ParentLink, parent: MappedDisk) -> Evidence | None:
     """Evidence that a VHD's parent was written after the child was made, or None."""
-    link, parent = child.parent_link, child.parent
-    if link is None or parent is None or link.time is None or parent.time in (None, link.time):
+    if link.time is None or parent.time in (None, link.time):
         return None
     return Evidence(
         Location(Layer.CONTAINER),

@@ -187,14 +187,14 @@ class FixedVhd(BlockDisk):
     """The disk's bytes as they are, then the footer."""
 
     def __init__(self, sound: ByteSource, recovered: tuple[Evidence, ...], footer: bytes) -> None:
-        self.sound = sound
+        self.alone = sound
         self.recovered = recovered
         self.container = _container(sound, footer, "fixed", None)
         self.identifier = str(uuid.UUID(bytes=footer[68:84]))
         self.time: int | None = unpack_at(">I", footer, 24)[0]
 
     def _read_block(self, block: int, within: int, length: int) -> bytes:
-        return self.sound.read_at(within, length)
+        return self.alone.read_at(within, length)
 
 
 class DynamicVhd(BlockDisk):
@@ -207,7 +207,7 @@ class DynamicVhd(BlockDisk):
     def __init__(
         self, sound: ByteSource, recovered: tuple[Evidence, ...], footer: bytes, footer_at: int
     ) -> None:
-        self.sound = sound
+        self._sound = sound
         self.recovered = recovered
         self.identifier = str(uuid.UUID(bytes=footer[68:84]))
         self.time: int | None = unpack_at(">I", footer, 24)[0]
@@ -224,7 +224,7 @@ class DynamicVhd(BlockDisk):
         self._bitmap: tuple[int, bytes] = -1, b""
 
     def _read_parent_link(self) -> ParentLink:
-        header = self.sound.read_at(self._header_at, HEADER_SIZE)
+        header = self._sound.read_at(self._header_at, HEADER_SIZE)
         names = []
         for index in range(8):
             at = 576 + 24 * index
@@ -234,7 +234,7 @@ class DynamicVhd(BlockDisk):
                 and 0 < length <= MAX_LOCATOR
                 and offset + length <= self._end
             ):
-                names.append(self.sound.read_at(offset, length).decode("utf-16-le", "replace").rstrip("\0"))
+                names.append(self._sound.read_at(offset, length).decode("utf-16-le", "replace").rstrip("\0"))
         names.append(header[64:576].decode("utf-16-be", "replace").partition("\0")[0])
         identifier = str(uuid.UUID(bytes=header[40:56]))
         return ParentLink("vhd", (identifier,), tuple(filter(None, names)), unpack_at(">I", header, 56)[0])
@@ -244,7 +244,7 @@ class DynamicVhd(BlockDisk):
         at = self._header_at
         if at < FOOTER_SIZE or at % SECTOR or at + HEADER_SIZE > self._end:
             raise _damage(16, "a data offset inside the file", f"{at:#x}")
-        header = self.sound.read_at(at, HEADER_SIZE)
+        header = self._sound.read_at(at, HEADER_SIZE)
         if header[:8] != b"cxsparse":
             raise _damage(at, "the header's cookie “cxsparse”", header[:8].hex(" "), section)
         (stored,) = unpack_at(">I", header, 36)
@@ -296,52 +296,56 @@ class DynamicVhd(BlockDisk):
                 )
             previous = start
 
-    def sectors_of_the_parent(self, offset: int, length: int) -> Iterator[tuple[int, int]]:
-        """Spans of the disk that are the parent's while their block, and their byte of its bitmap, is not."""
-        block_size = self.container.block_size or 0
-        for sector in range(offset // SECTOR, -(-(offset + length) // SECTOR)):
-            block, within = divmod(sector * SECTOR, block_size)
-            if self._bat[block] == ABSENT:
-                continue
-            bits, number = self._bits(block), within // SECTOR
-            if bits[number // 8] and not _is_set(bits, number):
-                start = max(offset, sector * SECTOR)
-                yield start, min(offset + length, (sector + 1) * SECTOR) - start
+    @property
+    def alone(self) -> ByteSource:
+        """See `MappedDisk`: a differencing disk as a dynamic one."""
+        if self.parent_link is None:
+            return self._sound
+        view = Overlay(self._sound)
+        footer = view.read_at(self._end, FOOTER_SIZE)
+        footer = footer[:60] + _DYNAMIC.to_bytes(4, "big") + bytes(4) + footer[68:]
+        footer = footer[:64] + checksum(footer, 64).to_bytes(4, "big") + footer[68:]
+        view.lay(0, footer)
+        view.lay(self._end, footer)
+        return view
 
     def _bits(self, block: int) -> bytes:
         if block != self._bitmap[0]:
-            self._bitmap = block, self.sound.read_at(self._bat[block] * SECTOR, self._bitmap_size)
+            self._bitmap = block, self._sound.read_at(self._bat[block] * SECTOR, self._bitmap_size)
         return self._bitmap[1]
 
-    def _read_block(self, block: int, within: int, length: int) -> bytes:
-        sector = self._bat[block]
-        in_disk = block * (self.container.block_size or 0)
-        if sector == ABSENT:
-            if self.parent_link is not None:
-                return self.read_parent(in_disk + within, length)
-            return bytes(length)
-        start = sector * SECTOR
+    def _pieces(self, block: int, within: int, length: int) -> Iterator[tuple[int, int, bool]]:
+        if self._bat[block] == ABSENT:
+            yield within, within + length, False
+            return
         bits = self._bits(block)
         first, end = within // SECTOR, -(-(within + length) // SECTOR)
-        pieces = []
         while first < end:
             last, own = first, _is_set(bits, first)
             while last < end and _is_set(bits, last) == own:
                 last += 1
-            begin, stop = max(within, first * SECTOR), min(within + length, last * SECTOR)
+            yield max(within, first * SECTOR), min(within + length, last * SECTOR), own
+            first = last
+
+    def _read_block(self, block: int, within: int, length: int) -> bytes:
+        sector = self._bat[block]
+        pieces = []
+        for begin, end, own in self._pieces(block, within, length):
             if not own and self.parent_link is not None:
-                pieces.append(self.read_parent(in_disk + begin, stop - begin))
+                in_disk = block * (self.container.block_size or 0)
+                pieces.append(self._read_parent(in_disk + begin, end - begin))
+            elif sector == ABSENT:
+                pieces.append(bytes(end - begin))
             else:
-                data = self.sound.read_at(start + self._bitmap_size + begin, stop - begin)
+                data = self._sound.read_at(sector * SECTOR + self._bitmap_size + begin, end - begin)
                 if not own and any(data):
                     raise _damage(
-                        start + first // 8,
+                        sector * SECTOR + begin // SECTOR // 8,
                         "a bit set in the block bitmap for a sector that holds data",
                         "a clear bit: readers would disagree about this sector",
                         "Data Blocks",
                     )
                 pieces.append(data)
-            first = last
         return b"".join(pieces)
 
 

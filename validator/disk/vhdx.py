@@ -9,6 +9,7 @@ import re
 import sys
 import uuid
 from array import array
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from validator.disk.container import BlockDisk, Container, ParentLink, unpack_at
@@ -224,6 +225,8 @@ class Metadata(NamedTuple):
     logical_sector_size: int
     parent: ParentLink | None
     """Of a differencing disk."""
+    parameters_at: int
+    """Offset of the file parameters in the file."""
 
 
 def _read_metadata(view: Overlay, region: Span) -> Metadata:
@@ -302,6 +305,7 @@ def _verify_metadata(region: Span, items: dict[uuid.UUID, tuple[int, bytes]]) ->
         str(uuid.UUID(bytes_le=items[_VIRTUAL_DISK_ID][1])),
         logical,
         parent,
+        items[_FILE_PARAMETERS][0],
     )
 
 
@@ -341,7 +345,8 @@ class VhdxDisk(BlockDisk):
         bat: Span,
         metadata: Metadata,
     ) -> None:
-        self._source = self.sound = view.sound
+        self._source = view.sound
+        self._parameters_at = metadata.parameters_at
         self._bat_region = bat
         self._chunk_ratio = 2**23 * metadata.logical_sector_size // metadata.block_size
         self._sector_size = metadata.logical_sector_size
@@ -414,47 +419,61 @@ class VhdxDisk(BlockDisk):
     def _bat_damage(self, index: int, expected: str, found: str) -> Unreadable:
         return _damage(self._bat_region.offset + 8 * index, expected, found, "2.5.1 BAT Entry")
 
-    def _read_block(self, block: int, within: int, length: int) -> bytes:
-        index = block + block // self._chunk_ratio
-        state, offset = self._bat[index] & 7, (self._bat[index] >> 20) * MIB
-        if state == _FULLY_PRESENT:
-            return self._source.read_at(offset + within, length)
-        if state == _PARTIALLY_PRESENT:
-            return self._read_partial(block, offset, within, length)
-        if state == _NOT_PRESENT and self.parent_link is not None:
-            return self.read_parent(block * (self.container.block_size or 0) + within, length)
-        if state in _ZERO_STATES:
-            return bytes(length)
-        found = f"one that is {_UNCERTAIN_STATES[state]}, so that it may hold anything"
-        raise self._bat_damage(index, "a block with content", found)
+    @property
+    def alone(self) -> ByteSource:
+        """See `MappedDisk`: a differencing disk as a dynamic one, all of whose blocks are whole."""
+        if self.parent_link is None:
+            return self._source
+        view = Overlay(self._source)
+        (flags,) = unpack_at("<I", view.read_at(self._parameters_at + 4, 4))
+        view.lay(self._parameters_at + 4, (flags & ~2).to_bytes(4, "little"))
+        for index, entry in enumerate(self._bat):
+            if entry & 7 == _PARTIALLY_PRESENT:
+                whole = (entry & ~7 | _FULLY_PRESENT).to_bytes(8, "little")
+                view.lay(self._bat_region.offset + 8 * index, whole)
+        return view
 
-    def _read_partial(self, block: int, offset: int, within: int, length: int) -> bytes:
-        """A block of which the sector bitmap says, sector by sector, whose it is."""
+    def _entry(self, block: int) -> tuple[int, int, int]:
+        """Index in the BAT, state and file offset of a payload block."""
+        index = block + block // self._chunk_ratio
+        return index, self._bat[index] & 7, (self._bat[index] >> 20) * MIB
+
+    def _read_block(self, block: int, within: int, length: int) -> bytes:
+        index, state, offset = self._entry(block)
+        pieces = []
+        for begin, end, own in self._pieces(block, within, length):
+            if own:
+                pieces.append(self._source.read_at(offset + begin, end - begin))
+            elif self.parent_link is not None and state in (_NOT_PRESENT, _PARTIALLY_PRESENT):
+                in_disk = block * (self.container.block_size or 0)
+                pieces.append(self._read_parent(in_disk + begin, end - begin))
+            elif state in _ZERO_STATES:
+                pieces.append(bytes(end - begin))
+            else:
+                found = f"one that is {_UNCERTAIN_STATES[state]}, so that it may hold anything"
+                raise self._bat_damage(index, "a block with content", found)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _pieces(self, block: int, within: int, length: int) -> Iterator[tuple[int, int, bool]]:
+        """By the sector bitmap, where the block is partially present."""
+        _index, state, _offset = self._entry(block)
+        if state != _PARTIALLY_PRESENT:
+            yield within, within + length, state == _FULLY_PRESENT
+            return
         chunk, number = divmod(block, self._chunk_ratio)
         index = (chunk + 1) * (self._chunk_ratio + 1) - 1
         if self._bat[index] & 7 != _FULLY_PRESENT:
             raise self._bat_damage(index, "the sector bitmap of a partially present block", "none")
-        block_size = self.container.block_size or 0
-        sectors = block_size // self._sector_size
-        start = number * sectors + within // self._sector_size
-        end = number * sectors + -(-(within + length) // self._sector_size)
-        bitmap_at = (self._bat[index] >> 20) * MIB
-        bitmap = self._source.read_at(bitmap_at + start // 8, -(-end // 8) - start // 8)
-
-        def own(sector: int) -> bool:
-            return bool(bitmap[sector // 8 - start // 8] >> sector % 8 & 1)
-
-        pieces = []
-        first = start
+        before = number * ((self.container.block_size or 0) // self._sector_size)
+        first = before + within // self._sector_size
+        end = before + -(-(within + length) // self._sector_size)
+        skipped = first // 8
+        bitmap_at = (self._bat[index] >> 20) * MIB + skipped
+        bitmap = self._source.read_at(bitmap_at, -(-end // 8) - skipped)
         while first < end:
-            last = first
-            while last < end and own(last) == own(first):
+            last, own = first, bitmap[first // 8 - skipped] >> first % 8 & 1
+            while last < end and bitmap[last // 8 - skipped] >> last % 8 & 1 == own:
                 last += 1
-            begin = max(within, (first - number * sectors) * self._sector_size)
-            stop = min(within + length, (last - number * sectors) * self._sector_size)
-            if own(first):
-                pieces.append(self._source.read_at(offset + begin, stop - begin))
-            else:
-                pieces.append(self.read_parent(block * block_size + begin, stop - begin))
+            begin, stop = (first - before) * self._sector_size, (last - before) * self._sector_size
+            yield max(within, begin), min(within + length, stop), bool(own)
             first = last
-        return b"".join(pieces)
