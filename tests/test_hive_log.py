@@ -28,7 +28,6 @@ from tests.images import (
     SPECIALIZED_OOBE,
     STATE_KEY,
     UNDEPLOYABLE,
-    VERSION_KEY,
     Windows,
     generalized,
     hive_log,
@@ -352,13 +351,16 @@ def bad_base_block_and_one_log() -> hive_log.Dirty:
 
 def bad_base_block_and_two_logs() -> hive_log.Dirty:
     """Windows takes the newer log alone, whatever the older one holds."""
-    other = (
-        generalized().software(STATE_KEY, ImageState=A).software(VERSION_KEY, ProductName="From LOG1 here")
-    )
-    older = entry(hive_of(A), other.hive_bytes("SOFTWARE"), 10)
-    assert not {at for at, _ in older.pages} & {at for at, _ in step(A, C, 11).pages}
-    files = logs(hive_of(A), LOG1=[older], LOG2=[step(A, C, 11)])
+    primary = hive_of(A, 600)
+    size = hive_log.bins_size(primary)
+    older = Entry(10, size, ((size - 4096, b"\xee" * 4096),))
+    files = logs(primary, LOG1=[older], LOG2=[entry(primary, hive_of(C, 600), 11)])
     return {**files, "": bad_checksum(files[""])}
+
+
+def bad_base_block_and_two_logs_swapped() -> hive_log.Dirty:
+    files = bad_base_block_and_two_logs()
+    return {"": files[""], "LOG1": files["LOG2"], "LOG2": files["LOG1"]}
 
 
 def no_signature_and_one_log() -> hive_log.Dirty:
@@ -464,6 +466,7 @@ TABLE: dict[Callable[[], hive_log.Dirty], str | None] = {
     pages_of_512_bytes: C,
     bad_base_block_and_one_log: C,
     bad_base_block_and_two_logs: C,
+    bad_base_block_and_two_logs_swapped: C,
     no_signature_and_one_log: C,
     dirt: C,
     dirt_in_log: C,
@@ -501,8 +504,6 @@ def test_the_table_by_the_whole_command(
     assert state_of(judged) == state, layer["detail"]
     assert judged.answer == (("deployable", 0) if state == C else ("undeployable", 1))
     assert layer["state"] == ("intact" if make is clean_hive_and_newer_entries else "recovered")
-    product = judged["facts"]["installation"]["product"]
-    assert "From LOG1" not in str(product)
 
 
 @rows()
@@ -517,7 +518,14 @@ def test_the_table_by_its_bytes(make: Callable[[], hive_log.Dirty], state: str |
         return
     assert recovery is not None
     hive = content(recovery.view)
-    keys = {the_hive_grows: 600, the_hive_grows_twice: 600, dirt_that_grows: 600, dirt_of_a_large_hive: 7000}
+    keys = {
+        the_hive_grows: 600,
+        the_hive_grows_twice: 600,
+        bad_base_block_and_two_logs: 600,
+        bad_base_block_and_two_logs_swapped: 600,
+        dirt_that_grows: 600,
+        dirt_of_a_large_hive: 7000,
+    }
     wanted = hive_of(state, keys.get(make, 0))
     if make is the_hive_grows_and_no_page_is_at_its_end:
         wanted = (
@@ -692,6 +700,7 @@ ASKED = [
 NOT_ASKED = {
     no_signature_and_one_log: "it refuses a file without signature",
     numbers_that_wrap: "it compares sequence numbers as they are to find eligible logs",
+    second_entry_without_pages: "it goes on behind an entry without pages, where yarp stops",
 }
 
 

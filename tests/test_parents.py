@@ -788,6 +788,44 @@ def test_random_sectors(shape: str, tmp_path: Path) -> None:
     close()
 
 
+@pytest.mark.parametrize("shape", SHAPES)
+def test_every_byte_is_read_twice(shape: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Whatever layer a sector comes from, a second reader is asked for it there, and a difference is seen."""
+    from validator.disk.witness import WitnessedDisk
+
+    kind, sector, grain = SHAPES[shape]
+    size = 4 * MiB
+    raw = tmp_path / "raw"
+    raw.write_bytes(random.Random(shape).randbytes(size))
+    parent = tmp_path / f"parent.{kind}"
+    (vhd.FixedVhd() if kind == "vhd" else Vhdx(fixed=True)).write(raw, parent, sector)
+    changes = dict.fromkeys(range(0, size, 5 * grain), b"C" * grain)
+    image = (vhd if kind == "vhd" else vhdx).child_of(parent, tmp_path / f"child.{kind}", changes)
+    asked: list[tuple[int, int]] = []
+    again = WitnessedDisk._read_again
+
+    def noted(disk: WitnessedDisk, offset: int, length: int) -> bytes:
+        asked.append((offset, length))
+        return again(disk, offset, length)
+
+    def wrong(disk: WitnessedDisk, offset: int, length: int) -> bytes:
+        data = bytearray(again(disk, offset, length))
+        if offset <= 10 * grain + 7 < offset + length:
+            data[10 * grain + 7 - offset] ^= 1
+        return bytes(data)
+
+    monkeypatch.setattr(WitnessedDisk, "_read_again", noted)
+    with open_image(image) as disk:
+        disk.read_at(0, size)
+    spans = sorted(asked)
+    assert sum(length for _, length in spans) == size
+    assert [start + length for start, length in spans][:-1] == [start for start, _ in spans][1:]
+    monkeypatch.setattr(WitnessedDisk, "_read_again", wrong)
+    with open_image(image) as disk:
+        disk.read_at(0, 10 * grain)
+        assert "two readers" in refuses(lambda: disk.read_at(0, size), Layer.CONTAINER).expected
+
+
 def test_small_blocks(command: Command, tmp_path: Path) -> None:
     """VHD: blocks of 512 KiB, which Hyper-V offers; reads that cross them are read by both readers alike."""
     kind = Kind("vhd", "good")

@@ -60,7 +60,9 @@ _AGAIN: Mapping[Layer, Remedy] = {
     ),
     Layer.VOLUME: Remedy("Export or copy the image again; the volume is cut or damaged."),
     Layer.FILE_SYSTEM: Remedy(
-        "Look at the disk on a machine, repair it there, then generalize and export again.", ("chkdsk C: /f",)
+        "Start the machine, repair its disk and shut it down fully (not hibernated), then generalize and "
+        "export again.",
+        ("chkdsk C: /f", "shutdown /s /t 0"),
     ),
     Layer.HIVE: Remedy(
         "Start the machine from before sysprep, shut it down cleanly, then generalize and export again."

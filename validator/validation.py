@@ -120,4 +120,8 @@ def _container_detail(container: Container) -> str:
     words = " ".join(word for word in (container.subformat, container.format.upper()) if word)
     if container.parents:
         words += f" over {', '.join(container.parents)}"
-    return words if container.checksums else f"{words}: the format has no checksums to verify"
+    return (
+        words
+        if container.checksums
+        else f"{words}: no checksums in this format; its structures are in bounds"
+    )

@@ -112,7 +112,8 @@ def recover(hive: ByteSource, logs: Sequence[tuple[str, ByteSource]]) -> Recover
     if new:
         return _recover_new(hive, head, new)
     old = [log for log in usable if log.type in _OLD]
-    return _recover_old(hive, head, old[0]) if old else None
+    # The one whose time stamp is the hive's; Windows 7 takes its two logs in turn.
+    return next((found for log in old if (found := _recover_old(hive, head, log))), None)
 
 
 # -- HvLE ----------------------------------------------------------------------------------------
