@@ -98,7 +98,8 @@ def hive_log(data: bytes) -> None:
             struct.pack_into("<Q", log, at + 32, marvin32(bytes(log[at : at + 32])))
     recovered = recover(Memory(hive), [("SOFTWARE.LOG1", Memory(bytes(log)))])  # type: ignore[arg-type]
     if recovered is not None:
-        recovered.view.read_at(0, recovered.view.size)
+        for offset in (0, recovered.view.size - 4096):  # which an entry may let grow to 4 GiB
+            recovered.view.read_at(offset, 4096)
 
 
 def hive_cells(data: bytes) -> None:

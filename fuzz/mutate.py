@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fuzz.seeds import PAGE, SECTOR, Seed, Span, Structure, spans
+from tests.images import GENERALIZED_OOBE
 
 MIB = 1 << 20
 NUMBERS = (0, 1, 2, 7, 8, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 2**20, 2**24, 2**31 - 1, 2**31, 2**32 - 1,
@@ -20,6 +21,7 @@ NUMBERS = (0, 1, 2, 7, 8, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 2**20, 2**24
 """What programs stumble over."""
 CONTAINER_GROUPS = frozenset({"identifier", "header", "region table", "metadata", "BAT", "log", "bitmap",
                               "footer", "dynamic header"})  # fmt: skip
+GOOD_STATE = GENERALIZED_OOBE.encode("utf-16-le")
 WHOLE_FILE = 0.08
 """Share of mutants whose file is cut, extended, or has pages or blocks lost or exchanged."""
 
@@ -37,7 +39,11 @@ class Mutant:
     groups: set[str] = field(default_factory=set)
     sealed: bool = False
     forged: bool = False
-    """A structure that decides was changed and sealed: this is another image, not a damaged one."""
+    """This is another image, not a damaged one.
+
+    A structure that decides was changed and sealed, or data of the other state was put in the place of
+    data, which nothing in these formats protects.
+    """
 
     def read(self, offset: int, length: int) -> bytes:
         """Bytes of the mutated file; none behind its end."""
@@ -149,6 +155,7 @@ def _exchange(mutant: Mutant, one: Structure, other: Structure) -> None:
     """Two structures of a kind change places, as after a misdirected write."""
     size = min(one.size, other.size)
     first, second = (b"".join(mutant.read(*span) for span in each.pieces)[:size] for each in (one, other))
+    mutant.forged |= one.group == "page" and GOOD_STATE in first + second
     _put(mutant, one.pieces, second + b"".join(mutant.read(*span) for span in one.pieces)[size:])
     _put(mutant, other.pieces, first + b"".join(mutant.read(*span) for span in other.pieces)[size:])
     mutant.words.append(f"{one.name} with {other.name}")
@@ -267,6 +274,7 @@ def _change_file(mutant: Mutant, chance: random.Random) -> None:
             mutant.put(one, bytes(len(first)))
         else:
             mutant.put(one, second[: len(first)])
+            mutant.forged |= GOOD_STATE in first + second
             if kind == "exchanged":
                 mutant.put(other, first[: len(second)])
         mutant.words.append(f"{grain} bytes at {one:#x} {kind}" + (f", {other:#x}" if kind != "lost" else ""))

@@ -62,13 +62,19 @@ class Watch:
             if isinstance(path, int):
                 return
             name = os.fsdecode(path)
-            if flags & WRITES or not (name in self.allowed or name.endswith((".py", ".pyc", ".so"))):
+            known = name in self.allowed or name.endswith((".py", ".pyc", ".so")) or self._beside(name)
+            if flags & WRITES or not known:
                 self.seen.append(f"open {name} with {flags:#x}")
         elif event.split(".")[0] in ("socket", "subprocess", "tempfile", "shutil") or event in (
             "os.system", "os.exec", "os.posix_spawn", "os.fork", "os.rename", "os.remove", "os.mkdir",
             "os.chmod", "os.utime", "os.truncate", "os.link", "os.symlink", "os.setxattr",
         ):  # fmt: skip
             self.seen.append(f"{event} {arguments}")
+
+    def _beside(self, name: str) -> bool:
+        """Whether a differencing disk may look for its parent there: a disk in the image's own folder."""
+        folders = {os.path.dirname(each) for each in self.allowed or ()}
+        return os.path.dirname(name) in folders and name.endswith((".vhd", ".avhd", ".vhdx", ".avhdx"))
 
 
 _current: Mutant | None = None

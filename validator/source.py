@@ -143,13 +143,16 @@ class FileSource:
         except OSError as error:
             raise _cannot_open(error) from error
         self._file: io.FileIO = io.FileIO(handle, "rb")
-        self._opened = os.fstat(handle)
         try:
+            self._opened = os.fstat(handle)
             self._refuse_what_is_no_file(self._opened)
             _refuse_what_is_in_use(handle)
         except Unreadable:
             self.close()
             raise
+        except OSError as error:
+            self.close()
+            raise _cannot_open(error) from error
         self.size = self._opened.st_size
         self._pages = Pages(self._read, self.size)
         self.budget.count.files += 1
