@@ -321,14 +321,18 @@ def _needed() -> set[str]:
 @pytest.mark.parametrize("error", [MemoryError, RecursionError, ZeroDivisionError, OSError, AssertionError])
 @pytest.mark.parametrize("fact", FACTS)
 def test_any_fact_may_fail(
-    fact: str, error: type[Exception], command: Command, monkeypatch: pytest.MonkeyPatch
+    fact: str,
+    error: type[Exception],
+    command: Command,
+    image: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A defect or a lack of memory in any fact: an answer all the same, and no green on it."""
 
     def failing() -> None:
         raise error("injected")
 
-    path = _image("generalized/vhdx-dynamic")
+    path = image(generalized())
     for table in (IMAGE_FACTS, INSTALLATION_FACTS):
         if fact in table:
             monkeypatch.setitem(table, fact, failing)
@@ -343,7 +347,11 @@ def test_any_fact_may_fail(
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
 @pytest.mark.parametrize("fact", FACTS)
 def test_an_interrupt_in_any_fact(
-    fact: str, error: type[BaseException], command: Command, monkeypatch: pytest.MonkeyPatch
+    fact: str,
+    error: type[BaseException],
+    command: Command,
+    image: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What is no failure is not taken for one: it ends the command, which says nothing of the image."""
     asked = False
@@ -356,7 +364,7 @@ def test_an_interrupt_in_any_fact(
     for table in (IMAGE_FACTS, INSTALLATION_FACTS):
         if fact in table:
             monkeypatch.setitem(table, fact, interrupted)
-    outcome = command("check", _image("generalized/vhdx-dynamic"))
+    outcome = command("check", image(generalized()))
     if asked:
         assert outcome.code == (130 if error is KeyboardInterrupt else 7)
         assert "DEPLOYABLE" not in outcome.stdout
