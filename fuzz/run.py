@@ -36,8 +36,10 @@ from validator.validation import validate
 
 BATCH = 200
 MAX_SECONDS = 10.0
-MAX_RSS = 256 * 2**20
+MAX_GROWTH = 128 * 2**20
+"""By how many bytes of memory the process may grow that judges mutants."""
 MAX_ADDRESS_SPACE = 2**30
+"""How many bytes it may ask for."""
 ALARM = 12
 REAL_FILE = 100
 """One mutant in so many is written to a file and judged by the whole command."""
@@ -79,6 +81,8 @@ class Watch:
 
 _current: Mutant | None = None
 _watch: Watch | None = None
+_resident = 0
+"""Bytes of memory that this process had when it was prepared; what forked it may have been large."""
 
 
 class _Status:
@@ -180,8 +184,8 @@ def judge(subject: Mutant, *, on_disk: bool = False) -> dict[str, Any]:
         broken.append(f"opened: {_watch.seen[:3]}")
     if on_disk:
         broken += _judge_file(subject, result.get("verdict"))
-    result["rss"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    if result["rss"] > MAX_RSS:
+    result["grown"] = _most_resident() - _resident
+    if result["grown"] > MAX_GROWTH:
         broken.append("memory")
     if broken:
         result["broken"] = broken
@@ -237,9 +241,14 @@ def _state(folder: Path, path: Path) -> object:
     return sorted(os.listdir(folder)), digest, status.st_size, status.st_mtime_ns
 
 
+def _most_resident() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
 def prepare(seeds: Iterable[Seed]) -> None:
     """Patch this process for `judge`, and load all that a verdict loads."""
-    global _watch  # noqa: PLW0603
+    global _watch, _resident  # noqa: PLW0603
+    _resident = _most_resident()
     if _watch is not None:
         return
     _watch = Watch()
@@ -301,7 +310,9 @@ def _child(
 ) -> None:
     code = 1
     try:
-        resource.setrlimit(resource.RLIMIT_AS, (MAX_ADDRESS_SPACE, MAX_ADDRESS_SPACE))
+        pages = int(Path("/proc/self/statm").read_text().split()[0]) if os.path.isdir("/proc/self") else 0
+        most = pages * resource.getpagesize() + MAX_ADDRESS_SPACE
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         prepare(dict.fromkeys(seeds[number % len(seeds)] for number in numbers[:1]))
@@ -315,7 +326,7 @@ def _child(
                 result = judge(subject, on_disk=on_disk and number % REAL_FILE == 0)
                 signal.alarm(0)
                 print(json.dumps(result), file=out, flush=True)
-                if result["rss"] > MAX_RSS:
+                if result["grown"] > MAX_GROWTH:
                     break  # what comes next must not be blamed for it
         code = 0
     except BaseException:
@@ -375,7 +386,7 @@ def summarise(results: Iterable[dict[str, Any]]) -> None:
         reached[each.get("reached", "none")] += 1
         recovered += bool(each.get("recovered"))
         slowest = max(slowest, (each.get("ms", 0.0), number))
-        largest = max(largest, (each.get("rss", 0), number))
+        largest = max(largest, (each.get("grown", 0), number))
         spent += each.get("ms", 0.0)
         for words in each.get("tool", ()):
             tool[words].append(number)
@@ -384,7 +395,7 @@ def summarise(results: Iterable[dict[str, Any]]) -> None:
     print(f"mutants    {count}")
     print(f"recovered  {recovered} with a layer made good in memory")
     print(f"slowest    {slowest[0]:.0f} ms (number {slowest[1]})")
-    print(f"largest    {largest[0] / 2**20:.0f} MiB (number {largest[1]})")
+    print(f"memory     {largest[0] / 2**20:.0f} MiB of growth (number {largest[1]})")
     print(f"mean       {spent / max(1, count):.1f} ms")
     for title, table in (("image", verdicts), ("changed", groups)):
         print(f"\n{title:16}" + "".join(f"{verdict:>15}" for verdict in (*CODES, "none")))
