@@ -527,7 +527,10 @@ def test_unknowns_that_could_weigh_two_are_doubt(
 ) -> None:
     """As soon as what is unknown could make it undeployable, it is not called deployable."""
     judged = judged_without(command, on_one_disk(image, change(generalized())), *files)
-    assert judged.finding("evidence-agrees")["status"] == "unknown"
+    finding = judged.finding("evidence-agrees")
+    assert finding["status"] == "unknown"
+    lost = {evidence["path"] for evidence in finding["evidence"] if evidence["effect"] == "lost"}
+    assert lost == {"\\" + file for file in files}
     assert judged.answer == ("indeterminate", 3)
 
 

@@ -284,6 +284,8 @@ def test_both_faults_are_told(tmp_path: Path, command: Command) -> None:
     judged = command.judge(made(tmp_path, generalized(), information(1), log(OPEN, OPEN)))
     paths = [evidence["path"] for evidence in judged.finding("volume-dirty")["evidence"]]
     assert paths == ["$Volume", "$LogFile"]
+    state = judged["facts"]["volume_state"]
+    assert state == {"partition": 1, "dirty": True, "log_clean": False, "hibernated": False}
 
 
 def test_a_log_record_that_is_lost_twice_leaves_it_open(tmp_path: Path, command: Command) -> None:
@@ -319,6 +321,8 @@ def test_a_suspended_machine_is_undecided(
     assert (evidence["path"], evidence["partition"]) == (rf"\{HIBERNATION_FILE}", 1)
     assert evidence["found"].startswith(f"{signature.decode()}: the machine is suspended")
     assert "its disk is not its whole state" in judged["summary"]
+    state = judged["facts"]["volume_state"]
+    assert state == {"partition": 1, "dirty": False, "log_clean": True, "hibernated": True}
     unknown = {each["check"] for each in judged["findings"] if each["status"] == "unknown"}
     assert {"image-state", "evidence-agrees", "setup-pending", "sysprep-tag", "volume-dirty"} <= unknown
     assert layer(judged)["state"] == "damaged"

@@ -183,6 +183,8 @@ class Corroborator(NamedTuple):
     most: int
     reading: Reading | None
     """None where it could not be read."""
+    unread: tuple[Evidence, ...] = ()
+    """Why it could not be read."""
 
 
 def corroborators(
@@ -199,8 +201,8 @@ def corroborators(
     def read(
         check: str, most: int, function: Callable[..., Reading], *facts: Attempt[object]
     ) -> Corroborator:
-        if any(fact.unknown is not None for fact in facts):
-            return Corroborator(check, most, None)
+        if unread := tuple(fact.unknown for fact in facts if fact.unknown is not None):
+            return Corroborator(check, most, None, unread)
         return Corroborator(check, most, function(*(fact.value for fact in facts)))
 
     return (

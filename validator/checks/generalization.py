@@ -362,7 +362,10 @@ def evidence_agrees(
         )
     elif score + doubt >= 2:
         names = ", ".join(each.check for each in read if each.reading is None)
-        yield unknown(f"What {names} rests on could not be read, and may contradict ImageState.", *evidence)
+        unread = dict.fromkeys(item for each in read for item in each.unread)
+        yield unknown(
+            f"What {names} rests on could not be read, and may contradict ImageState.", *evidence, *unread
+        )
     elif score:
         names = ", ".join(each.check for each in against)
         yield failed(

@@ -76,6 +76,14 @@ def facts_data(facts: ReportFacts, report: Report) -> dict[str, Any]:
         else [{**_plain(volume.partition), "contents": volume.kind.value} for volume in facts.volumes],
         "installations": _plain(facts.installations),
         "installation": installation,
+        "volume_state": _plain(facts.volume_state)
+        if isinstance(facts.volume_state, Unknown)
+        else {
+            "partition": facts.volume_state.partition,
+            "dirty": facts.volume_state.dirty.dirty,
+            "log_clean": facts.volume_state.log_clean,
+            "hibernated": facts.volume_state.hibernated,
+        },
         "setup_state": _plain(facts.setup_state),
         "io": {
             "files": report.io.files,

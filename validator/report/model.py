@@ -10,6 +10,7 @@ from validator.disk.volumes import Volume
 from validator.facts.image import Installation
 from validator.facts.model import Unknown
 from validator.facts.setup import Product, SetupState
+from validator.facts.volume import VolumeState
 from validator.judging import ExitCode, Judged, Judgement, Verdict
 from validator.source import ReadCount
 
@@ -36,6 +37,8 @@ class ReportFacts(NamedTuple):
     installation: Installation | Unknown
     product: Product | Unknown
     architecture: str | None | Unknown
+    volume_state: VolumeState | Unknown
+    """How the volume of Windows was left."""
     setup_state: SetupState
     """Always there; each of its fields may be `Unknown`."""
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 from validator.facts.model import Unknown
+from validator.facts.volume import VolumeState
 from validator.report.model import Report, rfc3339
 from validator.report.printable import printable
 from validator.report.terminal import printed
@@ -65,6 +66,8 @@ def _rows(report: Report) -> list[tuple[str, str]]:
         parts = (product.name, product.edition, product.version, product.build and f"build {product.build}")
         rows.append(("Windows", ", ".join(part for part in parts if part) or "unnamed"))
         rows.append(("architecture", _shown(facts.architecture)))
+    if not isinstance(facts.volume_state, Unknown):
+        rows.append(("volume", _volume(facts.volume_state)))
     state = facts.setup_state
     if isinstance(state.image_state, Unknown) and state.image_state == state.setup_type:
         rows.append(("setup state", "not read, for the reason above"))
@@ -82,6 +85,16 @@ def _rows(report: Report) -> list[tuple[str, str]]:
             ("last sysprep", _run(state.last_sysprep_run)),
         ]
     return rows
+
+
+def _volume(state: VolumeState) -> str:
+    words = [
+        "marked as dirty" if state.dirty.dirty else "not marked as dirty",
+        "its log was closed" if state.log_clean else "its log was not closed",
+    ]
+    if state.hibernated:
+        words.append("a suspended Windows waits on it")
+    return f"partition {state.partition}: {', '.join(words)}"
 
 
 def _shown(value: object) -> str:
