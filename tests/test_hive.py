@@ -312,6 +312,20 @@ def test_it_is_deployable(master: Path, tmp_path: Path) -> None:
     expect_deployable(copy_of(master, tmp_path))
 
 
+def test_transactions_are_named_and_change_nothing(tmp_path: Path) -> None:
+    """What Windows leaves behind in every system: a flag, and files in `config\\TxR`."""
+    folder = r"Windows\System32\config\TxR"
+    name = "{53b39e3d-18c4-11ea-a811-000d3aa4692b}.TM"
+    left = windows().file(rf"{folder}\{name}.blf", b"\x15\0\1\0" * 16384)
+    left = left.file(rf"{folder}\{name}Container00000000000000000001.regtrans-ms", bytes(524288))
+    path = copy_of(build(small_disk(left), FixedVhd()), tmp_path)
+    base(BASE_BLOCK["flags"], "<I", 1)(path)
+    layers = {layer.kind: layer for layer in expect_deployable(path).layers}
+    assert layers["hive SOFTWARE"].state == "intact"
+    assert "TxR" in layers["hive SOFTWARE"].detail
+    assert "TxR" not in layers["hive SYSTEM"].detail
+
+
 # --- base block ----------------------------------------------------------------------------------
 
 

@@ -15,6 +15,7 @@ from validator.judging import Judgement, combine, distrust, judge
 from validator.profiles import DEFAULT_PROFILE, PROFILES
 from validator.report.model import LayerState, Report, ReportFacts
 from validator.source import Files
+from validator.windows.hive import Hive
 
 
 def validate(
@@ -98,8 +99,8 @@ def _layers(facts: Facts) -> tuple[LayerState, ...]:
             lambda table: f"{table.scheme.upper()}, {len(table.partitions)} partitions",
         ),
         ("file system", "file_system", lambda volume: f"NTFS on partition {volume.partition}"),
-        ("hive SOFTWARE", "software_hive", lambda hive: hive.path),
-        ("hive SYSTEM", "system_hive", lambda hive: hive.path),
+        ("hive SOFTWARE", "software_hive", _hive_detail),
+        ("hive SYSTEM", "system_hive", _hive_detail),
     )
     states: list[LayerState] = []
     reasons: set[str] = set()
@@ -114,6 +115,12 @@ def _layers(facts: Facts) -> tuple[LayerState, ...]:
         words = [detail(attempt.value), *map(str, recovered)]
         states.append(LayerState(kind, "recovered" if recovered else "intact", "; ".join(words)))
     return tuple(states)
+
+
+def _hive_detail(hive: Hive) -> str:
+    if not hive.transactional:
+        return hive.path
+    return f"{hive.path}; transactions (TxR) that were not committed are no part of it"
 
 
 def _container_detail(container: Container) -> str:

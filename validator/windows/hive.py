@@ -47,6 +47,8 @@ _COMPRESSED_NAME = 0x20
 _ELSEWHERE = 0x01 | 0x02 | 0x10 | 0x40
 """Flags of keys that are volatile, lead to another hive or key, or are predefined handles."""
 _VALUE_COMPRESSED_NAME = 0x0001
+_TRANSACTIONS = 0x00000001
+"""Flag of the base block: pending or anticipated transactions, as in nearly every SYSTEM hive."""
 _SPEC = "regf"
 
 
@@ -141,6 +143,8 @@ class Hive:
     def __init__(self, file: NtfsFile, logs: Sequence[NtfsFile] = ()) -> None:
         self.path = file.path
         self.recovered: tuple[Evidence, ...] = ()
+        self.transactional = False
+        """Whether transactions (TxR) were pending or anticipated. They are none of the hive's content."""
         self._partition = file.partition
         self._source: ByteSource = file
         self._bins: dict[int, tuple[int, int]] = {}
@@ -191,6 +195,7 @@ class Hive:
             raise self._damage(40, "hive bins within the file", found)
         self._length = length
         self._minor = minor
+        self.transactional = bool(unpack_at("<I", block, 144)[0] & _TRANSACTIONS)
         self._root_cell = root
 
     def _damage(self, offset: int, expected: str, found: str, key: str | None = None) -> Unreadable:
