@@ -14,6 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from tests.images import (
+    SERVICES_KEY,
     Disk,
     Esp,
     File,
@@ -129,7 +130,7 @@ def _registry(windows: Windows, shape: Shape) -> Windows:
     windows = windows.bulk("SOFTWARE", r"Microsoft\Windows\CurrentVersion", shape.versions)
     windows = windows.bulk("SOFTWARE", r"Microsoft", shape.vendors)
     return windows.bulk("SYSTEM", r"ControlSet001\Enum\Root", shape.devices).bulk(
-        "SYSTEM", presets.SERVICES_KEY, shape.devices // 40
+        "SYSTEM", SERVICES_KEY, shape.devices // 40
     )
 
 

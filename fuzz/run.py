@@ -152,7 +152,7 @@ def judge(subject: Mutant, *, on_disk: bool = False) -> dict[str, Any]:
     report = None
     try:
         _watch.allowed = {path, *map(str, subject.seed.chain)}
-        report = validate(path)
+        report = validate(path, "generalized")
     except BaseException as error:  # whatever it is, it is a finding
         where = traceback.extract_tb(error.__traceback__)[-1]
         broken.append(f"exception {type(error).__name__} at {where.name}: {error}"[:300])
@@ -205,7 +205,7 @@ def _judge_file(subject: Mutant, verdict: str | None) -> list[str]:
         for other in subject.seed.chain:
             if other != subject.seed.path:
                 copy_of(other, Path(folder))
-        arguments = ["check", str(Path(folder) / subject.seed.image.name)]
+        arguments = ["check", "--profile", "generalized", str(Path(folder) / subject.seed.image.name)]
         before = _state(Path(folder), path)
         out, err = io.TextIOWrapper(io.BytesIO(), "utf-8"), io.StringIO()
         code: object = None
@@ -255,7 +255,7 @@ def prepare(seeds: Iterable[Seed]) -> None:
     _patch_source()
     for each in seeds:
         with contextlib.suppress(Exception):  # whoever judges it will see
-            validate(each.image)
+            validate(each.image, "generalized")
 
 
 # --- a campaign ----------------------------------------------------------------------------------

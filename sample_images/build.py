@@ -16,6 +16,7 @@ from tests.images import (  # noqa: E402 - found through the line above when run
     FixedVhd,
     Vhdx,
     Windows,
+    azure,
     build,
     copy_of,
     damage,
@@ -27,14 +28,19 @@ from tests.images import (  # noqa: E402 - found through the line above when run
 )
 
 
-def gen1(windows: Windows) -> Path:
-    """A disk for BIOS in the one container that Azure takes: MBR, fixed VHD."""
-    return build(windows, FixedVhd(), scheme="mbr")
+def gen1_for_azure(windows: Windows) -> Path:
+    """A disk for BIOS, prepared as Azure recommends, in the one container that it takes: MBR, fixed VHD."""
+    return build(azure.gen1(windows), FixedVhd())
 
 
 def gen2(windows: Windows) -> Path:
     """A disk for UEFI: GPT, dynamic VHDX."""
     return build(windows, Vhdx())
+
+
+def gen2_for_azure(windows: Windows) -> Path:
+    """A disk for UEFI, prepared as Azure recommends: GPT, fixed VHD."""
+    return build(azure.gen2(windows), FixedVhd())
 
 
 def break_region_tables(image: Path) -> None:
@@ -44,7 +50,8 @@ def break_region_tables(image: Path) -> None:
 
 
 SAMPLES: Mapping[str, Callable[[], Path]] = {
-    "generalized-gen1.vhd": lambda: gen1(generalized()),
+    "generalized-gen1.vhd": lambda: gen1_for_azure(generalized()),
+    "generalized-gen2.vhd": lambda: gen2_for_azure(generalized()),
     "generalized-gen2.vhdx": lambda: gen2(generalized()),
     "undeployable.vhdx": lambda: gen2(undeployable()),
     "specialized.vhdx": lambda: gen2(installed()),

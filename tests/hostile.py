@@ -110,7 +110,7 @@ def expect(
         if row.mend in MENDED_CONTAINERS:
             expect_the_same_disk(target, image, offset)
         if twin is not None:
-            bad = validate(damaged_copy(row, twin, directory, "twin" + target.suffix))
+            bad = validate(damaged_copy(row, twin, directory, "twin" + target.suffix), "generalized")
             assert bad.verdict is Verdict.UNDEPLOYABLE, bad.summary
             assert mended_layers(bad)
         report = expect_deployable(target)
@@ -119,7 +119,7 @@ def expect(
     if row.outcome is Outcome.HARMLESS:
         return expect_deployable(target)
     if row.outcome is not Outcome.REFUSED:
-        report = validate(target)
+        report = validate(target, "generalized")
         wanted = {Verdict.UNDEPLOYABLE}
         if row.outcome is Outcome.NOT_GREEN:
             wanted.add(Verdict.INDETERMINATE)
@@ -155,7 +155,7 @@ def expect_the_same_disk(damaged: Path, healthy: Path, offset: int | None = None
 
 def expect_deployable(image: Path) -> Report:
     """The whole command says yes."""
-    report = validate(image)
+    report = validate(image, "generalized")
     assert report.verdict is Verdict.DEPLOYABLE, report.summary
     assert exit_code([report.judgement]) is ExitCode.DEPLOYABLE
     return report
@@ -165,7 +165,7 @@ def expect_refused(
     image: Path, layer: Layer | None, expected: str = "", found: str = "", offset: int | None = None
 ) -> Report:
     """The whole command ends in exit code 3, soon, and its evidence names what was wrong and where."""
-    report = validate(image)
+    report = validate(image, "generalized")
     assert report.verdict is Verdict.INDETERMINATE, f"{report.verdict.value}: {report.summary}"
     assert exit_code([report.judgement]) is ExitCode.INDETERMINATE
     assert report.duration_ms < 10_000

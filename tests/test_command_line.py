@@ -232,8 +232,9 @@ def test_each_check_is_in_the_report_once(command: Command, one: Callable[[str],
     ranks = ["error", "warning", "notice"]
     for kind in KINDS:
         findings = command.judge(one(kind))["findings"]
-        assert [each["check"] for each in findings] == [each["id"] for each in catalogue]
-        for found, declared in zip(findings, catalogue):
+        asked = [each for each in catalogue if "generalized" in each["severity"]]
+        assert [each["check"] for each in findings] == [each["id"] for each in asked]
+        for found, declared in zip(findings, asked):
             assert found["family"] == declared["family"]
             assert ranks.index(found["severity"]) >= ranks.index(declared["severity"]["generalized"])
 
@@ -411,7 +412,8 @@ def test_lines_fit_a_terminal(
         for line in finding["remedy"]["commands"]
     ]
     for line in command("check", *options, path).stdout.splitlines():
-        assert not unfit(line) or line.strip() in commands or str(path) in line, line
+        text = line.strip().removeprefix("to do").strip()
+        assert not unfit(line) or text in commands or str(path) in line, line
         assert line == line.rstrip()
 
 

@@ -375,7 +375,7 @@ with open_image(Path(sys.argv[1])) as disk:
     state = hashlib.sha256()
     for at in range(0, disk.size, 1000 * 512):
         state.update(disk.read_at(at, min(1000 * 512, disk.size - at)))
-print(state.hexdigest(), validate(sys.argv[1]).verdict.value)
+print(state.hexdigest(), validate(sys.argv[1], "generalized").verdict.value)
 """
 
 

@@ -101,15 +101,15 @@ def test_the_fuzzer_sees_what_is_wrong(tmp_path: Path, monkeypatch: pytest.Monke
     subject = _seed("undeployable/vhd-fixed")
     good = _seed("generalized/vhd-fixed")
 
-    def careless(path: str) -> object:
-        return validate(good.path)
+    def careless(path: str, profile: str) -> object:
+        return validate(good.path, profile)
 
-    def failing(path: str) -> object:
+    def failing(path: str, profile: str) -> object:
         raise ZeroDivisionError("of no use")
 
-    def opening(path: str) -> object:
+    def opening(path: str, profile: str) -> object:
         with open(tmp_path / "made", "wb"):
-            return validate(path)
+            return validate(path, profile)
 
     for replacement, words in ((careless, "deployable"), (failing, "exception"), (opening, "opened")):
         with monkeypatch.context() as patch:

@@ -442,7 +442,7 @@ STATE, SETUP_NODE, SETUP_LIST = f"key-{STATE_KEY}", f"key-{SETUP}", f"list-of-{S
 KEY_ROWS = (
     refused("wrong-parent", at(STATE, 16, "<I", 0x20), "parent"),
     refused("name-longer-than-its-cell", at(STATE, 72, "<H", 0xFFFF), "name"),
-    refused("one-sub-key-more", at(SETUP_NODE, 20, "<I", 4), "sub-?keys"),
+    refused("one-sub-key-more", at(SETUP_NODE, 20, "<I", 5), "sub-?keys"),
     refused("sub-keys-all-ones", at(SETUP_NODE, 20, "<I", 0xFFFFFFFF), "sub-?keys"),
     Row("no-sub-keys", at(SETUP_NODE, 20, "<I", 0), outcome=Outcome.NOT_GREEN),
     refused("list-nowhere", at(SETUP_NODE, 28, "<I", 0xFFFFFFFF)),
@@ -753,3 +753,173 @@ def test_real_dirty_hives_are_refused_alone(name: str, corpus: object) -> None:
     """Without their logs nobody knows their newest values."""
     evidence = refuses(lambda: Hive(Bytes(corpus[name])), Layer.HIVE)  # type: ignore[index]
     assert "sequence" in evidence.expected
+
+
+# --- listing -------------------------------------------------------------------------------------
+
+
+def names_by_dissect(key: object) -> list[str]:
+    """Names of the sub-keys of a key as dissect.regf lists them."""
+    return [child.name for child in key.subkeys()]  # type: ignore[attr-defined]
+
+
+def values_by_dissect(key: object) -> list[tuple[str, int, bytes]]:
+    """Names, types and data of the values of a key as dissect.regf lists them."""
+    return [
+        (value.name if value.cell.NameLength else "", int(value.type), bytes(value.data))
+        for value in key.values()  # type: ignore[attr-defined]
+    ]
+
+
+def values_of(reader: Hive, path: str) -> list[tuple[str, int, bytes]]:
+    """The same by our reader."""
+    return [(value.name, value.type, value.data) for value in reader.values(path)]
+
+
+@pytest.mark.parametrize("name", CLEAN)
+def test_real_hives_list_as_dissect_lists_them(name: str, corpus: object) -> None:
+    """Sub-keys and values of every sampled key, in order."""
+    from validator.windows.hive import MAX_DATA
+
+    data: bytes = corpus[name]  # type: ignore[index]
+    reader = Hive(Bytes(data))
+    for path, key in sampled(data, name):
+        assert list(reader.subkeys(path)) == names_by_dissect(key), path
+        expected = values_by_dissect(key)
+        if all(len(stored) <= MAX_DATA for _, _, stored in expected):
+            assert values_of(reader, path) == expected, path
+
+
+@pytest.mark.parametrize(
+    ("name", "least"), [("hives/windows/SYSTEM_win7.xz", 400), ("hives/windows/SYSTEM_win10_2004.gz", 600)]
+)
+def test_services_are_listed_with_all_that_they_have(name: str, least: int, corpus: object) -> None:
+    """Hundreds of them, as dissect.regf lists them; each can be opened."""
+    from dissect.regf import RegistryHive
+
+    data: bytes = corpus[name]  # type: ignore[index]
+    services = r"ControlSet001\Services"
+    reader = Hive(Bytes(data))
+    theirs = RegistryHive(io.BytesIO(data)).open(services)
+    names = reader.subkeys(services)
+    assert list(names) == names_by_dissect(theirs)
+    assert len(names) >= least
+    for child in list(theirs.subkeys())[::25]:
+        path = rf"{services}\{child.name}"
+        assert values_of(reader, path) == values_by_dissect(child), path
+        assert list(reader.subkeys(path)) == names_by_dissect(child), path
+        assert [reader.value(path, value.name) for value in reader.values(path)] == list(reader.values(path))
+
+
+def test_what_is_not_there_lists_as_nothing(hive: bytes) -> None:
+    """No such key, or a key without any; the root is a key as well."""
+    reader = Hive(Bytes(hive))
+    assert reader.subkeys("Nothing") == reader.values("Nothing") == ()
+    assert reader.subkeys(STATE_KEY) == reader.values("Microsoft") == ()
+    assert "Microsoft" in reader.subkeys("")
+    assert {"State", "Statf"} < set(reader.subkeys(SETUP))
+    assert [value.name for value in reader.values(STATE_KEY)] == ["ImageState", TWIN]
+
+
+def test_lists_of_lists_are_listed_in_order() -> None:
+    """Windows makes an index root when a list outgrows a page."""
+    reader = Hive(Bytes(HiveDescription("SOFTWARE").bulk("Classes", 5000).build()))
+    assert reader.subkeys("Classes") == tuple(f"Class{index:06}" for index in range(5000))
+
+
+def mutated(hive: bytes, change: Change) -> Hive:
+    """A reader of the hive after a change."""
+    data = bytearray(hive)
+    change(data)
+    assert data != hive, "this changes nothing"
+    return Hive(Bytes(bytes(data)))
+
+
+def in_list(change: Callable[[bytearray, int, int], object]) -> Change:
+    """Change the list of the sub-keys of Setup: gets the offset of the list and its count."""
+
+    def apply(data: bytearray) -> None:
+        where = cell_of(data, regf.find_key(data, SETUP) + 28)
+        change(data, where, struct.unpack_from("<H", data, where + 2)[0])
+
+    return apply
+
+
+def exchanged(data: bytearray, where: int, count: int) -> None:
+    """Exchange the first two entries of a list."""
+    data[where + 4 : where + 20] = data[where + 12 : where + 20] + data[where + 4 : where + 12]
+
+
+def in_cell(cell: str, field: int, layout: str, value: object) -> Change:
+    """Change a field of a cell on the way."""
+    return lambda data: struct.pack_into(layout, data, PATH_CELLS[cell](data) + field, value)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (in_list(exchanged), "order"),
+        (in_list(the_same), "sub-keys"),
+        (in_list(one_less), "sub-keys"),
+        (in_list(nowhere), "sub-keys"),
+        (in_list(itself), "index root"),
+        (renamed_key, "order"),
+        (in_cell(STATE, 16, "<I", 0x20), "parent"),
+        (in_cell(STATE, -4, "<i", 64), "cell"),
+        (in_cell(SETUP_NODE, 20, "<I", 1), "sub-keys"),
+    ],
+)
+def test_a_damaged_list_of_keys_is_never_a_shorter_one(change: Change, expected: str, hive: bytes) -> None:
+    """In order, each once, as many as the key says, and all of them its own."""
+    reader = mutated(hive, change)
+    assert expected in refuses(lambda: reader.subkeys(SETUP), Layer.HIVE).expected
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (renamed_value, "different names"),
+        (in_cell(STATE, 36, "<I", 100), "cell"),
+        (in_cell(STATE, 36, "<I", 0x7FFFFFFF), "at most"),
+        (in_cell("value", 0, "2s", b"nk"), "a value"),
+        (in_cell("value", 2, "<H", 0xFFFF), "name"),
+        (in_cell("value", 4, "<I", 0x7FFFFFFF), "at most"),
+        (in_cell("value", 4, "<I", 0x80000010), "at most 4 bytes"),
+        (in_cell("data", -4, "<i", 64), "cell"),
+    ],
+)
+def test_a_damaged_value_is_never_left_out(change: Change, expected: str, hive: bytes) -> None:
+    """Whichever of a key's values it is."""
+    reader = mutated(hive, change)
+    assert expected in refuses(lambda: reader.values(STATE_KEY), Layer.HIVE).expected
+
+
+def test_a_link_is_named_and_not_opened(hive: bytes) -> None:
+    """Nor in the way of its neighbour: `Wow6432Node\\Classes` is one in every SOFTWARE hive."""
+    reader = mutated(hive, in_cell(STATE, 2, "<H", 0x30))
+    assert {"State", "Statf"} < set(reader.subkeys(SETUP))
+    assert reader.key(SIBLING) is not None
+    for ask in (reader.key, reader.subkeys, reader.values):
+        assert "a key of its own" in refuses(lambda ask=ask: ask(STATE_KEY), Layer.HIVE).expected
+
+
+@pytest.mark.parametrize("limit", ["MAX_NAMES", "MAX_VALUES", "MAX_LISTED"])
+def test_lists_are_bounded(limit: str, hive: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In keys, in values, and in bytes of all values together."""
+    reader = Hive(Bytes(hive))
+    monkeypatch.setattr(f"validator.windows.hive.{limit}", 1)
+    ask = reader.subkeys if limit == "MAX_NAMES" else reader.values
+    path = SETUP if limit == "MAX_NAMES" else STATE_KEY
+    assert "at most 1 " in refuses(lambda: ask(path), Layer.HIVE).expected.replace("of at", "at")
+
+
+def test_a_name_out_of_order_anywhere_in_a_long_list_is_refused() -> None:
+    """Two entries exchanged, wherever they are: halving may go past them, listing does not."""
+    healthy = HiveDescription("SOFTWARE").bulk("Classes", 500).build()
+    dice = random.Random(5)
+    for _ in range(20):
+        data = bytearray(healthy)
+        where = cell_of(data, regf.find_key(data, "Classes") + 28)
+        one, other = (where + 4 + 8 * index for index in dice.sample(range(500), 2))
+        data[one : one + 8], data[other : other + 8] = data[other : other + 8], data[one : one + 8]
+        refuses(lambda data=data: Hive(Bytes(bytes(data))).subkeys("Classes"), Layer.HIVE)

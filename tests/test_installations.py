@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -24,6 +25,8 @@ from tests.images import (
     Ntfs,
     SystemReserved,
     Windows,
+    boot,
+    boot_store,
     damage,
     edited,
     generalized,
@@ -32,7 +35,8 @@ from tests.images import (
     with_state,
 )
 from tests.images.hive import Absent, Data
-from tests.images.volumes import Volume
+from tests.images.volumes import EFI_SYSTEM, Volume
+from validator.facts import IMAGE_FACTS
 from validator.source import FileSource
 
 Image = Callable[..., Path]
@@ -153,6 +157,165 @@ def test_logical_partitions_are_found(command: Command, image: Image) -> None:
     judged = command.judge(image(disk, "vhd-dynamic"))
     assert judged.answer == ("deployable", 0)
     assert judged["facts"]["installation"]["partition"] >= 5
+
+
+# --- several, and a boot store that names one ----------------------------------------------------
+
+GOOD, BAD = generalized(), installed()
+DEPLOYABLE, REFUSED = ("deployable", 0), ("undeployable", 1)
+NO_LOADER = {"GPT": r"Windows\System32\winload.efi", "MBR": r"Windows\System32\winload.exe"}
+
+
+def started(device: bytes | None, *windows: Windows, **store: str) -> Disk:
+    """A GPT disk whose default entry has this device."""
+    labels = ("Windows", "Second", "Third")
+    volumes = (ntfs(each, label) for each, label in zip(windows, labels))
+    return Disk((Esp(store=boot_store(device=device, **store)), Msr(), *volumes))
+
+
+def on(index: int) -> bytes:
+    """The device of one of the volumes of a GPT disk."""
+    return boot.gpt_partition(Disk(()).partition_guid(index), Disk(()).guid)
+
+
+def in_mbr(number: int, *windows: Windows, signature: int = Disk(()).signature) -> Disk:
+    """An MBR disk whose default entry has the device of the first or second Windows, 40 MiB each."""
+    size = 40 << 20
+    device = boot.mbr_partition((1 << 20) + (16 << 20) + number * size, signature)
+    store = boot_store(r"\Windows\system32\winload.exe", device)
+    volumes = (ntfs(each, label, size=size) for each, label in zip(windows, ("Windows", "Second")))
+    return Disk((SystemReserved(store=store, size=16 << 20), *volumes), "mbr")
+
+
+def without_loader(windows: Windows) -> Windows:
+    """Without what the boot manager would start."""
+    return windows.file(NO_LOADER["GPT"], ABSENT)
+
+
+def single(first: Windows, second: Windows, active: int) -> Disk:
+    """An MBR disk where the boot manager lies on a volume of Windows, as does the device `boot`."""
+    store = boot_store(r"\Windows\system32\winload.exe", boot.boot_partition())
+    files = boot.bios_boot_files(store)
+    return Disk(
+        tuple(
+            ntfs(each, label, files=files if number == active else (), active=number == active)
+            for number, (each, label) in enumerate(((first, "Windows"), (second, "Second")))
+        ),
+        "mbr",
+    )
+
+
+NAMED = {
+    "the good one": (started(on(2), GOOD, BAD), DEPLOYABLE, 3),
+    "the bad one": (started(on(3), GOOD, BAD), REFUSED, 4),
+    "the good one, second": (started(on(3), BAD, GOOD), DEPLOYABLE, 4),
+    "the bad one, first": (started(on(2), BAD, GOOD), REFUSED, 3),
+    "the third": (started(on(4), BAD, edited(), GOOD), DEPLOYABLE, 5),
+    "the good one beside one that is unreadable": (
+        started(on(2), GOOD, GOOD.without_hive("SOFTWARE")), DEPLOYABLE, 3,
+    ),
+    "the unreadable one": (started(on(3), GOOD, GOOD.without_hive("SOFTWARE")), UNTOLD, 4),
+    "of an MBR, the good one": (in_mbr(0, GOOD, BAD), DEPLOYABLE, 2),
+    "of an MBR, the bad one": (in_mbr(1, GOOD, BAD), REFUSED, 3),
+    "the only one with a loader, good": (started(None, GOOD, without_loader(BAD)), DEPLOYABLE, 3),
+    "the only one with a loader, bad": (started(None, without_loader(GOOD), BAD), REFUSED, 4),
+    "the only one with a loader, by “boot”": (
+        started(boot.boot_partition(), without_loader(BAD), GOOD), DEPLOYABLE, 4,
+    ),
+    "the one with the boot manager": (single(BAD, GOOD, 1), DEPLOYABLE, 2),
+    "the one with the boot manager, bad": (single(BAD, GOOD, 0), REFUSED, 1),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("disk", "answer", "partition"), NAMED.values(), ids=NAMED)
+def test_the_one_that_the_boot_store_starts_is_judged(
+    command: Command, image: Image, disk: Disk, answer: tuple[str, int], partition: int
+) -> None:
+    """And no other; that there are several stays a warning, which says which one and why."""
+    judged = command.judge(image(disk))
+    assert judged.answer == answer
+    assert judged["facts"]["installation"]["partition"] == partition
+    finding = judged.finding("windows-volume")
+    assert (finding["status"], finding["severity"]) == ("failed", "warning")
+    assert f"the one on partition {partition} is judged" in finding["message"]
+    assert "osdevice" in json.dumps(finding["evidence"])
+
+
+ONCE = boot.boot_element(boot_store(device=on(2)), boot.BOOT_MANAGER, 0x24000002, [boot.BOOT_MANAGER])
+NO_DEFAULT = boot.boot_element(boot_store(device=on(2)), boot.BOOT_MANAGER, boot.DEFAULT_OBJECT, "{none}")
+FILES = boot.esp_files()
+STORE = r"EFI\Microsoft\Boot\BCD"
+
+
+def with_esp(*partitions: Volume) -> Disk:
+    """A good and a bad one behind these volumes."""
+    return Disk((*partitions, Msr(), ntfs(GOOD), ntfs(BAD, "Second")))
+
+
+UNNAMED = {
+    "both have a loader": started(None, GOOD, BAD),
+    "none has a loader": started(None, without_loader(GOOD), without_loader(BAD)),
+    "another disk": started(boot.gpt_partition(Disk(()).partition_guid(2), str(UUID(int=1))), GOOD, BAD),
+    "another partition": started(on(0), GOOD, BAD),
+    "another signature": in_mbr(0, GOOD, BAD, signature=1),
+    "a device of unknown layout": started(bytes(88), GOOD, BAD),
+    "another entry is started once": with_esp(Esp(store=ONCE)),
+    "no default": with_esp(Esp(store=NO_DEFAULT)),
+    "no store": with_esp(Esp({path: data for path, data in FILES.items() if path != STORE})),
+    "a damaged store": with_esp(Esp({**FILES, STORE: b"regf\1\2\3" * 2**13})),
+    "an empty store": with_esp(Esp({**FILES, STORE: b""})),
+    "no volume to look on": with_esp(),
+    "two boot managers": with_esp(Esp(store=boot_store(device=on(3))), Esp(size=36 << 20)),
+    "an unreadable volume": with_esp(Blob(b"\xeb\x3cUNHEARD ".ljust(512, b"\1"), gpt_type=EFI_SYSTEM)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("disk", UNNAMED.values(), ids=UNNAMED)
+def test_as_long_as_no_store_says_which_all_must_agree(command: Command, image: Image, disk: Disk) -> None:
+    """A store that is missing, damaged or ambiguous decides nothing."""
+    judged = command.judge(image(disk))
+    assert judged.answer == UNTOLD
+    assert "nothing says which one starts" in judged["summary"]
+
+
+def test_a_damaged_store_does_not_matter_where_all_agree(command: Command, image: Image) -> None:
+    """As before the store was read."""
+    disk = Disk((Esp({**FILES, STORE: b""}), Msr(), ntfs(GOOD), ntfs(GOOD, "Second")))
+    assert command.judge(image(disk)).answer == DEPLOYABLE
+
+
+@pytest.mark.parametrize("windows", [GOOD, BAD], ids=["deployable", "undeployable"])
+def test_another_system_folder_is_not_judged(command: Command, image: Image, windows: Windows) -> None:
+    """Even where all that is judged agrees: what starts is none of them."""
+    judged = command.judge(image(started(on(2), windows, windows, system_root=r"\WinNT")))
+    finding = judged.finding("windows-volume")
+    assert judged.answer == UNTOLD
+    assert (finding["status"], finding["severity"]) == ("unknown", "error")
+    assert r"\WinNT" in judged["summary"]
+
+
+def test_a_failure_of_ours_while_the_store_is_read_leaves_nothing_green(
+    command: Command, image: Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even where all agree."""
+    monkeypatch.setitem(IMAGE_FACTS, "boot_store", _fail)
+    assert command.judge(image(two(generalized(), generalized()))).answer == UNTOLD
+
+
+def _fail() -> object:
+    raise RuntimeError("of ours")
+
+
+def test_the_store_is_not_read_for_one_installation(
+    command: Command, image: Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The plain question stays cheap."""
+    asked = []
+    monkeypatch.setitem(IMAGE_FACTS, "system_volume", lambda: asked.append("system_volume"))
+    assert command.judge(image(generalized())).answer == DEPLOYABLE
+    assert not asked
+    assert command.judge(image(two(generalized(), generalized()))).answer == UNTOLD
+    assert asked
 
 
 # --- BitLocker -----------------------------------------------------------------------------------

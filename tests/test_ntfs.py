@@ -42,6 +42,7 @@ from tests.hostile import (
 from tests.images import Disk, FixedVhd, Ntfs, build, copy_of, damage, generalized
 from tests.test_conformance import check_decoder
 from validator.disk.ntfs import NtfsVolume
+from validator.disk.upcase import upcase
 from validator.evidence import Layer, Unreadable
 from validator.source import Window
 
@@ -396,8 +397,8 @@ DATA_ROWS = (
     Row("run-too-short", runs(SOFTWARE, b"\x21\x01"), FILE_SYSTEM, "runs for"),
     Row("no-runs", runs(SOFTWARE, b"\x00"), FILE_SYSTEM),
     Row("run-of-15-bytes", runs(SOFTWARE, b"\xff"), FILE_SYSTEM),
-    Row("run-into-another-place", runs(SOFTWARE, b"\x21\x03\x05\x00"), Layer.HIVE, "regf"),
-    Row("hole", runs(SOFTWARE, b"\x01\x03\x00"), FILE_SYSTEM, "without holes"),
+    Row("run-into-another-place", runs(SOFTWARE, b"\x21\x04\x05\x00"), Layer.HIVE, "regf"),
+    Row("hole", runs(SOFTWARE, b"\x01\x04\x00"), FILE_SYSTEM, "without holes"),
     Row("run-list-outside", attribute(SOFTWARE, RUNS, "<H", 0xFFF0), FILE_SYSTEM),
     Row("not-from-the-beginning", attribute(SOFTWARE, LOWEST_VCN, "<Q", 1), FILE_SYSTEM),
     Row("longer-than-its-runs", attribute(SOFTWARE, SIZE, "<Q", 10 * MiB), FILE_SYSTEM, "runs for"),
@@ -430,7 +431,7 @@ def test_a_sparse_hole_reads_as_zeros(image: Path, tmp_path: Path) -> None:
     """Where the attribute says that it is sparse, and nowhere else."""
     target = copy_of(image, tmp_path)
     attribute(SOFTWARE, ATTRIBUTE_FLAGS, "<H", 0x8000)(target)
-    runs(SOFTWARE, b"\x01\x03\x00")(target)
+    runs(SOFTWARE, b"\x01\x04\x00")(target)
     with open_source(target) as source:
         file = volume_in(source).open(SOFTWARE)
         assert file is not None
@@ -578,7 +579,7 @@ def replaced_data(record: bytearray, data: bytes, listing: bytes = b"") -> None:
 
 def fragmented_hive(path: Path) -> None:
     """Lay the clusters of SOFTWARE apart and in another order: a run list with steps back."""
-    runs = relocated(path, SOFTWARE, [(1, 90), (1, 5), (1, 60)])
+    runs = relocated(path, SOFTWARE, [(1, 90), (1, 5), (2, 60)])
 
     def change(record: bytearray) -> None:
         size = struct.unpack_from("<Q", record, mft.find(record, mft.DATA).at + SIZE)[0]
@@ -910,3 +911,169 @@ def test_random_bytes_in_the_records_on_the_way_are_never_taken(image: Path, tmp
             pass
         finally:
             damage.flip(target, at, mask)
+
+
+# --- listing folders -----------------------------------------------------------------------------
+
+FOLDER = "many"
+"""A folder of the image below whose index has several levels."""
+
+
+@pytest.fixture(scope="session")
+def crowded() -> Path:
+    """A disk with a folder of 2000 files, a small one and an empty one."""
+    files = {rf"{FOLDER}\Entry {name * 7919 % 2000:04} of the folder.txt": b"x" for name in range(2000)}
+    files |= {rf"few\{name}": b"x" for name in ("b.txt", "A.txt", "É.txt", "_", "c", "$d")}
+    return build(Disk((Ntfs(files=files),), "mbr"), FixedVhd())
+
+
+def names_by_dissect(volume: bytes, path: str) -> list[str]:
+    """Names in a folder as dissect.ntfs finds them node by node, without aliases, in collation order."""
+    from dissect.ntfs import NTFS
+
+    entries = NTFS(io.BytesIO(volume)).mft.get(path.replace("\\", "/")).iterdir(ignore_dos=True)
+    names = [entry.attribute.file_name for entry in entries]
+    names = names if path else [name for name in names if name != "." and not name.startswith("$")]
+    return sorted(names, key=upcase)
+
+
+def listed(image: Path, path: str) -> tuple[str, ...] | None:
+    """Names in a folder as our reader lists them."""
+    with open_source(image) as source:
+        return volume_in(source).names(path)
+
+
+def names_of(image: Path, path: str) -> tuple[str, ...]:
+    """Names in a folder that is there."""
+    names = listed(image, path)
+    assert names is not None
+    return names
+
+
+@pytest.mark.parametrize(("path", "count"), [(FOLDER, 2000), (FOLDER.upper(), 2000), ("few", 6), ("", 2)])
+def test_folders_have_the_names_that_dissect_lists(path: str, count: int, crowded: Path) -> None:
+    """All of them, in the order of the index."""
+    names = names_of(crowded, path)
+    assert len(names) == count
+    assert list(names) == names_by_dissect(crowded.read_bytes()[START:-512], path)
+    assert len(mft.Volume(crowded, START).index_buffers(FOLDER)) > 20
+
+
+@pytest.mark.parametrize("name", VOLUMES)
+def test_every_folder_has_the_names_that_dissect_lists(name: str) -> None:
+    """Resident or not, of any depth; and each name can be opened."""
+    data = build(Disk((VOLUMES[name](),), "mbr"), FixedVhd()).read_bytes()[START:-512]
+    ours = NtfsVolume(Bytes(data), 1)
+    for path in ("", *(path for path, stored in tree(data).items() if stored is None)):
+        names = ours.names(path)
+        assert names is not None, path
+        assert list(names) == names_by_dissect(data, path), path
+        assert all(ours._find(f"{path}\\{each}".lstrip("\\")) is not None for each in names), path
+
+
+def test_a_folder_written_by_windows_has_the_names_that_dissect_lists(corpus: Corpus) -> None:
+    """With aliases, which are left out."""
+    data = corpus["raw/ntfs-charlie.dd.bz2"]
+    ours = NtfsVolume(Bytes(data), 1)
+    folders = [path for path, stored in tree(data).items() if stored is None]
+    assert folders
+    for path in ("", *folders):
+        assert list(ours.names(path) or ()) == names_by_dissect(data, path), path
+
+
+@pytest.mark.parametrize("path", ["nothing", r"nothing\at all", SOFTWARE, rf"{SOFTWARE}\x"])
+def test_what_is_no_folder_has_no_names(path: str, files: NtfsVolume) -> None:
+    """None, unlike a folder without files."""
+    assert files.names(path) is None
+
+
+def entry_at(data: bytes | bytearray, index: int) -> int:
+    """Where an entry of an index buffer begins."""
+    at = 24 + int(struct.unpack_from("<I", data, 24)[0])
+    for _ in range(index):
+        at += int(struct.unpack_from("<H", data, at + 8)[0])
+    return at
+
+
+def torn_node(file: Path) -> None:
+    """Break the last fixup of one index buffer."""
+    damage.flip(file, mft.Volume(file, START).index_buffers(FOLDER)[3] + 8 * 512 - 1)
+
+
+def exchanged(data: bytearray, at: int) -> None:
+    """Exchange the first two entries of an index buffer, which are as long."""
+    second, third = entry_at(data, 1), entry_at(data, 2)
+    assert third - second == second - at
+    data[at:third] = data[second:third] + data[at:second]
+
+
+def first_again(data: bytearray, at: int) -> None:
+    """Put the first entry of an index buffer in place of the second."""
+    second = entry_at(data, 1)
+    data[second : 2 * second - at] = data[at:second]
+
+
+def child_again(data: bytearray, at: int) -> None:
+    """Let the second entry of an inner node lead where the first does."""
+    second, third = entry_at(data, 1), entry_at(data, 2)
+    data[third - 8 : third] = data[second - 8 : second]
+
+
+def child_itself(data: bytearray, at: int) -> None:
+    """Let the first entry of an inner node lead to the node."""
+    struct.pack_into("<Q", data, entry_at(data, 1) - 8, INNER)
+
+
+INNER = 4
+"""An index buffer of the folder that leads to others."""
+
+LISTING_ROWS = (
+    ("torn", torn_node, "update sequence"),
+    ("another-node", node(lambda data, _: struct.pack_into("<Q", data, 16, 77), 3, FOLDER), "index node"),
+    ("of-another-folder", node(field(16, "<Q", 5 | 5 << 48), 3, FOLDER), "entries of folder"),
+    ("out-of-order", node(exchanged, 3, FOLDER), "order"),
+    ("name-twice", node(first_again, 3, FOLDER), "order"),
+    ("name-out-of-its-place", node(field(16 + 66, "<H", ord("Z")), 3, FOLDER), "order"),
+    ("alias-of-nothing", node(field(16 + 65, "<B", 2), 3, FOLDER), "alias"),
+    ("entry-of-length-0", node(field(8, "<H", 0), 3, FOLDER), "entry inside its node"),
+    ("without-name", node(field(10, "<H", 8), 3, FOLDER), "file name"),
+    ("signature", node(lambda data, _: struct.pack_into("4s", data, 0, b"XDNI"), 3, FOLDER), "signature"),
+    ("child-twice", node(child_again, INNER, FOLDER), "each index node once"),
+    ("child-of-itself", node(child_itself, INNER, FOLDER), "each index node once"),
+    ("reparse-point", reparse_point(FOLDER), "a folder"),
+)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"), [row[1:] for row in LISTING_ROWS], ids=[row[0] for row in LISTING_ROWS]
+)
+def test_a_damaged_index_is_never_a_shorter_list(
+    change: Damage, expected: str, crowded: Path, tmp_path: Path
+) -> None:
+    """One node of a hundred is enough; what is not damaged lists as before."""
+    target = copy_of(crowded, tmp_path)
+    change(target)
+    assert expected in refuses(lambda: listed(target, FOLDER), FILE_SYSTEM).expected
+    assert names_of(target, "few") == names_of(crowded, "few")
+
+
+@pytest.mark.parametrize(("limit", "value"), [("MAX_NAMES", 1999), ("MAX_NAMES", 99), ("MAX_INDEX_DEPTH", 3)])
+def test_a_list_is_bounded(limit: str, value: int, crowded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In names, in nodes and in levels."""
+    monkeypatch.setattr(f"validator.disk.ntfs.{limit}", value + 1)
+    assert (limit == "MAX_NAMES" and value < 1999) or len(names_of(crowded, FOLDER)) == 2000
+    monkeypatch.setattr(f"validator.disk.ntfs.{limit}", value)
+    assert "at most" in refuses(lambda: listed(crowded, FOLDER), FILE_SYSTEM).expected
+
+
+def test_random_bytes_in_an_index_never_make_another_exception(crowded: Path, tmp_path: Path) -> None:
+    """Names, or a refusal."""
+    target = copy_of(crowded, tmp_path)
+    buffers = mft.Volume(target, START).index_buffers(FOLDER)
+    dice = random.Random(11)
+    for _ in range(300):
+        at = dice.choice(buffers[:6]) + dice.randrange(400)
+        damage.flip(target, at, mask := 1 << dice.randrange(8))
+        with contextlib.suppress(Unreadable):
+            assert len(names_of(target, FOLDER)) <= 2000
+        damage.flip(target, at, mask)

@@ -427,7 +427,7 @@ from validator.validation import validate
 answers = []
 for path in sys.argv[1:]:
     events.clear()
-    verdict = validate(path).verdict.value
+    verdict = validate(path, "generalized").verdict.value
     answers.append([path, verdict, list(events)])
 print(json.dumps(answers))
 """

@@ -449,7 +449,7 @@ def test_windows_on_the_second_ntfs_volume(scheme: str, tmp_path: Path) -> None:
 def test_two_windows_that_differ_are_no_green(tmp_path: Path) -> None:
     """Nothing says which one starts, and only one of them is generalized."""
     disk = Disk((Ntfs(generalized()), Ntfs(edited())), "gpt")
-    report = validate(copy_of(build(disk, FixedVhd()), tmp_path))
+    report = validate(copy_of(build(disk, FixedVhd()), tmp_path), "generalized")
     assert report.verdict is Verdict.INDETERMINATE
 
 

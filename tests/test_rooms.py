@@ -15,6 +15,7 @@ import validator
 from validator.checks import ALL_CHECKS
 from validator.facts import IMAGE_FACTS, INSTALLATION_FACTS
 from validator.facts.model import Attempt, parameters
+from validator.facts.picture import PICTURE_FACTS
 
 PACKAGE = Path(validator.__file__).parent
 ROOMS = (
@@ -39,6 +40,7 @@ GIVEN = {
     "input_format": "str | None",
     "parents": "tuple[str, ...]",
     "chosen": "int",
+    "question": "Question",
 }
 """Facts that are there from the start, and their types."""
 
@@ -208,7 +210,7 @@ def test_nobody_is_called_utils() -> None:
 
 # --- facts and checks ----------------------------------------------------------------------------
 
-FACTS = {**IMAGE_FACTS, **INSTALLATION_FACTS}
+FACTS = {**IMAGE_FACTS, **INSTALLATION_FACTS, **PICTURE_FACTS}
 ASKING = [*((f"fact {name}", function) for name, function in FACTS.items())]
 ASKING += [(f"check {check.id}", check.function) for check in ALL_CHECKS]
 
@@ -231,8 +233,8 @@ def test_parameters_are_facts_of_the_type_that_is_asked_for(
 
 
 def _type(text: str) -> object:
-    source = importlib.import_module("validator.source")
-    return eval(text, vars(source))
+    modules = map(importlib.import_module, ("validator.source", "validator.facts.question"))
+    return eval(text, {name: thing for module in modules for name, thing in vars(module).items()})
 
 
 def test_facts_about_the_image_do_not_rest_on_one_installation() -> None:

@@ -758,7 +758,7 @@ def cost(image: Path) -> tuple[str, float, int]:
     """Verdict, seconds of the processor and peak memory in MiB of judging an image in its own process."""
     script = (
         "import sys, time; from validator import validate; "
-        "print(validate(sys.argv[1]).verdict.value, time.process_time()); "
+        "print(validate(sys.argv[1], 'generalized').verdict.value, time.process_time()); "
         "print(next(line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM')))"
     )
     if not Path("/proc/self/status").exists():
@@ -1046,7 +1046,7 @@ def test_a_compressed_hive_with_a_flipped_bit_is_never_believed(tmp_path: Path) 
     volume = mft.Volume(image, START)
     at = START + volume.runs(volume.record(volume.numbers[SOFTWARE.lower()]), mft.DATA)[0][0] * 4096
     damage.overwrite(image, at, b"\xff" * 64)
-    assert validate(image).verdict is Verdict.INDETERMINATE
+    assert validate(image, "generalized").verdict is Verdict.INDETERMINATE
 
 
 @twins
@@ -1082,7 +1082,7 @@ def test_the_folder_of_the_root_is_searched_once(tmp_path: Path) -> None:
     """Every state is read from what is known: few reads, wherever the hibernation file lies."""
     windows = with_hibernation(generalized(), b"WAKE" * 5000)
     plain, more = made(tmp_path, generalized()), made(tmp_path, windows)
-    assert validate(more).io.reads - validate(plain).io.reads <= 3
+    assert validate(more, "generalized").io.reads - validate(plain, "generalized").io.reads <= 3
 
 
 def test_states_of_a_volume_that_refuses(tmp_path: Path) -> None:
@@ -1101,7 +1101,7 @@ def test_a_damaged_folder_of_hives_does_not_hide_the_state(tmp_path: Path) -> No
     for index in range(60):
         windows = windows.file(rf"{CONFIG}\Journal entry number {index:03}.txt", b"")
     lost = every_node(lambda data, _: struct.pack_into("4s", data, 0, b"XDNI"))
-    report = validate(made(tmp_path, windows, information(1), lost))
+    report = validate(made(tmp_path, windows, information(1), lost), "generalized")
     assert report.verdict is Verdict.INDETERMINATE
     (finding,) = [each for each in report.findings if each.check.id == "volume-dirty"]
     assert finding.status is Status.FAILED

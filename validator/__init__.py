@@ -2,7 +2,7 @@
 
     import validator
 
-    report = validator.validate("disk.vhdx", profile="generalized")
+    report = validator.validate("disk.vhd", profile="azure-generalized")
     report.verdict, report.findings, report.facts.setup_state.image_state
 
 What `__all__` names is the public surface; the rest may move.

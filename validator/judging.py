@@ -7,6 +7,7 @@ from typing import NamedTuple
 from validator.checks.model import Check, Finding, Remedy, Severity, Status, unknown
 from validator.evidence import Evidence, Layer, Unreadable
 from validator.facts.model import Facts, own_failure
+from validator.profiles import PROFILES
 
 
 class Verdict(str, Enum):
@@ -72,6 +73,9 @@ _AGAIN: Mapping[Layer, Remedy] = {
 """What to do where a layer could not be read."""
 
 
+_GREEN = {profile.id: profile.green for profile in PROFILES}
+
+
 def judge(facts: Facts, checks: Sequence[Check], profile: str) -> Judgement:
     """Run the checks of a profile over the facts about one installation.
 
@@ -82,7 +86,7 @@ def judge(facts: Facts, checks: Sequence[Check], profile: str) -> Judgement:
     for check in checks:
         if profile in check.severity:
             findings += [_judged(check, profile, finding) for finding in _run(facts, check)]
-    return _decide(tuple(findings))
+    return _decide(tuple(findings), profile)
 
 
 def _run(facts: Facts, check: Check) -> list[Finding]:
@@ -117,7 +121,7 @@ def _remedy(check: Check, finding: Finding) -> Remedy | None:
     return None
 
 
-def _decide(findings: tuple[Judged, ...]) -> Judgement:
+def _decide(findings: tuple[Judged, ...], profile: str) -> Judgement:
     errors = [each for each in findings if each.severity is Severity.ERROR]
     if failures := [each for each in errors if each.status is Status.FAILED]:
         return Judgement(Verdict.UNDEPLOYABLE, failures[0].message, findings)
@@ -130,30 +134,52 @@ def _decide(findings: tuple[Judged, ...]) -> Judgement:
         return Judgement(Verdict.INDETERMINATE, "No check that could decide was run.", findings)
     warnings = sum(each.status is Status.FAILED and each.severity is Severity.WARNING for each in findings)
     tail = f", with {warnings} warning{'s' if warnings > 1 else ''}" if warnings else ""
-    return Judgement(Verdict.DEPLOYABLE, f"Generalization completed{tail}.", findings)
+    return Judgement(Verdict.DEPLOYABLE, f"{_GREEN[profile]}{tail}.", findings)
 
 
 def _why_unknown(judged: Judged) -> str:
     return f"Undecided: {judged.evidence[0]}." if judged.evidence else judged.message
 
 
-def combine(judgements: Sequence[tuple[str, Judgement]]) -> tuple[int, Judgement]:
+def of_started(judgement: Judgement, name: str, evidence: Sequence[Evidence]) -> Judgement:
+    """The judgement over the one of several installations that starts, saying that this is why."""
+    why = f"; the one on {name} is judged, since the boot store starts it."
+    findings = tuple(
+        each._replace(message=each.message.removesuffix(".") + why, evidence=(*evidence, *each.evidence))
+        if each.check.id == "windows-volume" and each.status is Status.FAILED
+        else each
+        for each in judgement.findings
+    )
+    return judgement._replace(findings=findings)
+
+
+def combine(
+    judgements: Sequence[tuple[str, Judgement]], elsewhere: Sequence[Evidence] = ()
+) -> tuple[int, Judgement]:
     """One judgement over all installations on a disk, and the index of the one that it speaks of.
 
-    As long as nothing says which one starts, they must agree. It speaks of the worst.
+    As long as nothing says which one starts, they must agree. It speaks of the worst. `elsewhere` is
+    evidence that what starts may be none of them: then they decide nothing.
     """
     order = (Verdict.UNDEPLOYABLE, Verdict.INDETERMINATE, Verdict.DEPLOYABLE)
     ranks = [order.index(judgement.verdict) for _, judgement in judgements]
     index = ranks.index(min(ranks))
     worst = judgements[index][1]
-    if len(set(ranks)) == 1:
+    if len(set(ranks)) == 1 and not elsewhere:
         return index, worst
     verdicts = ", ".join(f"{name}: {judgement.verdict.value}" for name, judgement in judgements)
     message = (
         f"The installations of Windows on the disk differ ({verdicts}), and nothing says which one starts."
     )
+    if elsewhere:
+        message = f"Which Windows on the disk starts could not be told: {elsewhere[-1]}."
     findings = tuple(
-        each._replace(status=Status.UNKNOWN, severity=Severity.ERROR, message=message)
+        each._replace(
+            status=Status.UNKNOWN,
+            severity=Severity.ERROR,
+            message=message,
+            evidence=(*elsewhere, *each.evidence),
+        )
         if each.check.id == "windows-volume"
         else each
         for each in worst.findings

@@ -43,6 +43,18 @@ class ByteSource(Protocol):
         """
 
 
+class File(ByteSource, Protocol):
+    """The bytes of a file inside the image, with where it lies: what evidence about it names."""
+
+    @property
+    def path(self) -> str:
+        """Path from the root of its volume, for evidence."""
+
+    @property
+    def partition(self) -> int:
+        """Number of its partition, for evidence."""
+
+
 @dataclass(slots=True)
 class ReadCount:
     """What was read so far, from all files of an image together."""

@@ -3,19 +3,23 @@
 import os
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from validator.checks import ALL_CHECKS
 from validator.disk.container import Container
 from validator.disk.formats import FORMATS
-from validator.evidence import Unreadable
+from validator.evidence import Evidence, Layer, Unreadable
 from validator.facts import IMAGE_FACTS, INSTALLATION_FACTS
 from validator.facts.model import Attempt, Facts, Unknown
-from validator.judging import Judgement, combine, distrust, judge
+from validator.facts.question import Question
+from validator.judging import Judgement, combine, distrust, judge, of_started
 from validator.profiles import DEFAULT_PROFILE, PROFILES
 from validator.report.model import LayerState, Report, ReportFacts
 from validator.source import Files
 from validator.windows.hive import Hive
+
+if TYPE_CHECKING:
+    from validator.facts.picture import Picture
 
 
 def validate(
@@ -24,6 +28,10 @@ def validate(
     *,
     input_format: str | None = None,
     parents: Sequence[str] = (),
+    generation: int | None = None,
+    will_convert: bool = False,
+    nvme: bool = False,
+    picture: bool = False,
 ) -> Report:
     """Judge one image.
 
@@ -32,6 +40,10 @@ def validate(
         profile: the id of one of `validator.profiles.PROFILES`.
         input_format: `vhd`, `vhdx` or `raw` to overrule what the content says.
         parents: files that may be parents of a differencing disk, wherever they lie.
+        generation: 1 or 2, what the machine will be; None leaves it to the disk.
+        will_convert: whether the container is converted before the upload.
+        nvme: whether the machine's disks will be NVMe.
+        picture: whether the report has what `inspect` shows beside what was judged.
 
     Returns:
         The report. Whatever is wrong with the image, its file included, is said there.
@@ -51,7 +63,8 @@ def validate(
             source = Attempt(files.open(name))
         except Unreadable as error:
             source = Attempt(None, error.evidence)
-        given = {"source": source, "files": Attempt(files)}
+        question = Question(profile, generation, will_convert, nvme)
+        given = {"source": source, "files": Attempt(files), "question": Attempt(question)}
         facts = Facts(
             IMAGE_FACTS,
             {**given, "input_format": Attempt(input_format), "parents": Attempt(tuple(parents))},
@@ -59,23 +72,42 @@ def validate(
         installation, judgement = _judge(facts, profile)
         report_facts = _report_facts(installation)
         layers = _layers(installation)
+        shown = _picture(installation) if picture else None
         if evidence := files.changed():
             judgement = distrust(judgement, evidence)
     duration = (time.perf_counter() - started) * 1000
     count = files.budget.count
-    return Report(name, profile, judgement, report_facts, layers, count, round(duration, 3))
+    return Report(name, profile, judgement, report_facts, layers, count, round(duration, 3), shown)
 
 
 def _judge(facts: Facts, profile: str) -> tuple[Facts, Judgement]:
     """The judgement over all installations, and the facts about the one that it speaks of."""
     installations = facts.attempt("installations").value or ()
+    names = [f"partition {each.partition}" for each in installations]
+    elsewhere: tuple[Evidence, ...] = ()
+    if len(installations) > 1:
+        # Read for this alone: where there is one Windows, nobody asks what starts.
+        started = facts.attempt("default_installation")
+        if started.value is not None and started.value.chosen is not None:
+            chosen = started.value.chosen
+            only = facts.about(INSTALLATION_FACTS, chosen=chosen)
+            return only, of_started(judge(only, ALL_CHECKS, profile), names[chosen], started.value.evidence)
+        if started.value is not None and started.value.elsewhere:
+            elsewhere = started.value.evidence
+        elif started.unknown is not None and started.unknown.where.layer is Layer.TOOL:
+            elsewhere = (started.unknown,)
     about = [facts.about(INSTALLATION_FACTS, chosen=chosen) for chosen in range(max(1, len(installations)))]
     judgements = [judge(each, ALL_CHECKS, profile) for each in about]
     if len(judgements) == 1:
         return about[0], judgements[0]
-    names = [f"partition {each.partition}" for each in installations]
-    index, judgement = combine(list(zip(names, judgements)))
+    index, judgement = combine(list(zip(names, judgements)), elsewhere)
     return about[index], judgement
+
+
+def _picture(facts: Facts) -> "Picture":
+    from validator.facts.picture import picture_of
+
+    return picture_of(facts)
 
 
 def _report_facts(facts: Facts) -> ReportFacts:

@@ -11,7 +11,7 @@ A built image is shared and read-only. To damage one, take a `copy_of` it and se
 and `vhdx` know where each structure lies, `presets` the keys and paths, `boot` the boot store.
 """
 
-from tests.images import boot, damage, hive_log, logs, presets, vhd, vhdx, vhdx_log
+from tests.images import azure, boot, damage, hive_log, logs, presets, vhd, vhdx, vhdx_log
 from tests.images.boot import Esp, SystemReserved, boot_store
 from tests.images.cache import copy_of
 from tests.images.disk import Disk
@@ -24,7 +24,6 @@ from tests.images.presets import (
     ENVIRONMENT_KEY,
     GENERALIZED_AUDIT,
     GENERALIZED_OOBE,
-    SERVICES_KEY,
     SERVICING_KEY,
     SETUP_KEY,
     SETUP_LOG,
@@ -48,6 +47,7 @@ from tests.images.presets import (
     with_state,
     with_sysprep_run,
 )
+from tests.images.stock import SERVICES_KEY
 from tests.images.tools import MissingTool
 from tests.images.vhd import DynamicVhd, FixedVhd
 from tests.images.vhdx import Layout, Vhdx
@@ -94,6 +94,7 @@ __all__ = [
     "SystemReserved",
     "Vhdx",
     "Windows",
+    "azure",
     "boot",
     "boot_store",
     "build",

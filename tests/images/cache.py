@@ -17,10 +17,15 @@ from collections.abc import Callable, Iterator
 from enum import Enum
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 FOLDER_VARIABLE = "IMAGE_VALIDATOR_TEST_CACHE"
 KEPT_FOR = 14 * 24 * 3600
 """Entries that nobody used for so many seconds are removed."""
+
+_LARGE = 4096
+_PARTS: dict[int, tuple[object, bytes]] = {}
+"""Small parts of descriptions as bytes, by their identity; each is kept, so that no other gets that."""
 
 _HERE = Path(__file__).resolve().parent
 _DEFAULT_FOLDER = _HERE.parent.parent / ".cache" / "test-images"
@@ -91,11 +96,15 @@ def digest(description: object) -> str:
 def _canonical(item: object) -> Iterator[bytes]:
     """``item`` as bytes that differ whenever two descriptions differ."""
     if dataclasses.is_dataclass(item) and not isinstance(item, type):
-        yield f"{type(item).__qualname__}(".encode()
-        for field in dataclasses.fields(item):
-            yield f"{field.name}=".encode()
-            yield from _canonical(getattr(item, field.name))
-        yield b")"
+        # Descriptions share most of their parts, which never change.
+        known = _PARTS.get(id(item))
+        if known is None:
+            written = b"".join(_fields(item))
+            if len(written) > _LARGE:
+                yield written
+                return
+            known = _PARTS[id(item)] = item, written
+        yield known[1]
     elif isinstance(item, bytes):
         yield f"bytes {len(item)}:".encode()
         yield item
@@ -107,6 +116,14 @@ def _canonical(item: object) -> Iterator[bytes]:
         yield f"{item!r};".encode()
     else:
         yield f"{type(item).__qualname__} {item!r};".encode()
+
+
+def _fields(item: Any) -> Iterator[bytes]:
+    yield f"{type(item).__qualname__}(".encode()
+    for field in dataclasses.fields(item):
+        yield f"{field.name}=".encode()
+        yield from _canonical(getattr(item, field.name))
+    yield b")"
 
 
 @cache

@@ -9,6 +9,7 @@ from __future__ import annotations
 from tests.images.boot import pe_stub
 from tests.images.hive import ABSENT
 from tests.images.logs import Run, setup_log, sysprep_log
+from tests.images.stock import with_stock_settings
 from tests.images.times import INSTALLED, SHUT_DOWN
 from tests.images.windows import Windows
 
@@ -21,7 +22,6 @@ SYSPREP_STATUS_KEY = r"Setup\Status\SysprepStatus"
 CHILDREN_KEY = r"Setup\Status\ChildCompletion"
 ENVIRONMENT_KEY = r"ControlSet001\Control\Session Manager\Environment"
 COMPUTER_NAME_KEY = r"ControlSet001\Control\ComputerName\ComputerName"
-SERVICES_KEY = r"ControlSet001\Services"
 
 COMPLETE = "IMAGE_STATE_COMPLETE"
 UNDEPLOYABLE = "IMAGE_STATE_UNDEPLOYABLE"
@@ -42,13 +42,6 @@ PROGRAMS = (
     "ntoskrnl.exe", "hal.dll", "kernel32.dll", "ci.dll", "winload.exe", "winload.efi",
     r"oobe\windeploy.exe", r"oobe\setup.exe", r"Sysprep\sysprep.exe",
 )  # fmt: skip
-DRIVERS = {
-    "disk": 0, "partmgr": 0, "volmgr": 0, "mountmgr": 0, "fltmgr": 0, "storport": None,
-    "ntfs": None, "acpi": 0, "pci": 0, "vdrvroot": 0, "volsnap": 0, "vmbus": 0, "storvsc": 0,
-    "vmstorfl": None, "atapi": 0, "ataport": None, "intelide": 0, "pciidex": None, "stornvme": 0,
-    "cdrom": 1, "netvsc": 3,
-}  # fmt: skip
-"""Driver files of a stock Server 2022, and how the service of the same name starts."""
 
 
 def installed() -> Windows:
@@ -149,11 +142,9 @@ def _stock() -> Windows:
         .system(r"Setup\Status\UnattendPasses", auditSystem=0)
         .system(ENVIRONMENT_KEY, PROCESSOR_ARCHITECTURE="AMD64", NUMBER_OF_PROCESSORS="2")
         .system(COMPUTER_NAME_KEY, ComputerName="BUILD-01")
-        .system(r"ControlSet001\Services\Tcpip\Parameters", Hostname="BUILD-01")
-        .system(r"ControlSet001\Control\Terminal Server", fDenyTSConnections=0)
         .system("MountedDevices")
     )
-    return _stock_files(_services(windows))
+    return _stock_files(with_stock_settings(windows, pe_stub()))
 
 
 def _version(windows: Windows) -> Windows:
@@ -177,27 +168,10 @@ def _version(windows: Windows) -> Windows:
     )
 
 
-def _services(windows: Windows) -> Windows:
-    for name, start in DRIVERS.items():
-        if start is not None:
-            windows = windows.system(
-                rf"{SERVICES_KEY}\{name}",
-                Start=start,
-                Type=1,
-                ErrorControl=3,
-                ImagePath=rf"System32\drivers\{name}.sys",
-            )
-    return windows.system(
-        rf"{SERVICES_KEY}\storflt", Start=0, Type=1, ImagePath=r"System32\drivers\vmstorfl.sys"
-    )
-
-
 def _stock_files(windows: Windows) -> Windows:
     program = pe_stub()
     for name in PROGRAMS:
         windows = windows.file(rf"{SYSTEM32}\{name}", program)
-    for name in DRIVERS:
-        windows = windows.file(rf"{SYSTEM32}\drivers\{name}.sys", program)
     return (
         windows.file(r"Windows\explorer.exe", program)
         .file(r"Windows\Boot\EFI\bootmgfw.efi", pe_stub(subsystem=10))

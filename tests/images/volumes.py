@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 import zlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
 from tests.images import tools
+from tests.images.cache import cached, copy_of
 from tests.images.hive import Hive
 from tests.images.ntfs_times import settle_ntfs
 from tests.images.times import INSTALLED, SHUT_DOWN, unix_time
@@ -89,7 +91,16 @@ class Ntfs:
 
     def write(self, target: Path, sector_size: int, start: int) -> None:
         """Format ``target``, apply the tree, and make times and serial number reproducible."""
-        files = (*(self.windows.tree() if self.windows else ()), *self.files)
+        if self.windows is not None:
+            self._make(target, sector_size, start)
+            return
+        # Most disks have the same volume beside that of Windows.
+        made = cached((self, sector_size, start), ".ntfs", lambda path: self._make(path, sector_size, start))
+        copy_of(made, target.parent, target.name)
+
+    def _make(self, target: Path, sector_size: int, start: int) -> None:
+        described = (*(self.windows.tree() if self.windows else ()), *self.files)
+        files = tuple(replace(file, content=file.bytes) for file in described)
         began = datetime.now(INSTALLED.tzinfo)
         _truncate(target, self.size or _ntfs_size(files, self.cluster_size, sector_size))
         tools.run("mkntfs", "-F", "-Q", "-q", "-s", sector_size, "-c",
@@ -131,7 +142,11 @@ class Fat:
                 name=name, gpt_type=gpt_type, mbr_type=mbr_type)  # fmt: skip
 
     def write(self, target: Path, sector_size: int, start: int) -> None:
-        """Format ``target`` with clusters of one sector and put the files in."""
+        """Format ``target`` with clusters of one sector and put the files in; most disks have the same."""
+        made = cached((self, sector_size, start), ".fat", lambda path: self._make(path, sector_size, start))
+        copy_of(made, target.parent, target.name)
+
+    def _make(self, target: Path, sector_size: int, start: int) -> None:
         _truncate(target, self.size)
         bits = self.bits or _fat_bits(self.size // sector_size)
         serial = zlib.crc32(f"{self.label} {start}".encode())
@@ -198,7 +213,7 @@ def _apply(files: Iterable[File], volume: Path) -> None:
 
     The empty configuration keeps wimlib from leaving out files such as ``hiberfil.sys``.
     """
-    with tempfile.TemporaryDirectory(prefix="ntfs-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="ntfs-", dir=_memory(files)) as scratch:
         tree, wim, everything = (Path(scratch) / name for name in ("tree", "wim", "config"))
         tree.mkdir()
         write_tree(files, tree)
@@ -206,6 +221,16 @@ def _apply(files: Iterable[File], volume: Path) -> None:
         tools.run("wimlib-imagex", "capture", tree, wim, "--compress=none", "--no-acls",
                   "--norpfix", f"--config={everything}")  # fmt: skip
         tools.run("wimlib-imagex", "apply", wim, 1, volume, "--no-acls")
+
+
+def _memory(files: Iterable[File]) -> str | None:
+    """A folder in memory for many small files, where there is one with room for them."""
+    needed = 4 * sum(len(file.bytes) + 4096 for file in files)
+    with contextlib.suppress(OSError, AttributeError):
+        room = os.statvfs("/dev/shm")
+        if needed < 16 * MiB and needed < room.f_bavail * room.f_frsize:
+            return "/dev/shm"
+    return None
 
 
 def _ntfs_size(files: Iterable[File], cluster_size: int, sector_size: int) -> int:

@@ -1,12 +1,32 @@
-"""The explicit table of all checks, in report order."""
+"""The explicit table of all checks, in report order: of two that block, the first gives the reason."""
 
-from validator.checks import boot, container, generalization, layout, system
+from validator.checks import (
+    boot,
+    boot_store,
+    container,
+    drivers,
+    firmware,
+    generalization,
+    layout,
+    leftovers,
+    provisioning,
+    reachability,
+    security,
+    system,
+)
 from validator.checks.model import Check
 
 ALL_CHECKS: tuple[Check, ...] = (
-    *container.CHECKS,
-    *layout.CHECKS,
-    *boot.CHECKS,
     *generalization.CHECKS,
+    *layout.CHECKS,
+    *container.CHECKS,
+    *firmware.CHECKS,
+    *boot.CHECKS,
+    *boot_store.CHECKS,
+    *drivers.CHECKS,
+    *provisioning.CHECKS,
+    *reachability.CHECKS,
     *system.CHECKS,
+    *security.CHECKS,
+    *leftovers.CHECKS,
 )

@@ -7,6 +7,7 @@ from validator.checks.model import (
     Finding,
     Remedy,
     Severity,
+    by_profile,
     check,
     failed,
     not_applicable,
@@ -26,7 +27,7 @@ FAMILY = "boot"
 @check(
     "bitlocker",
     family=FAMILY,
-    severity={"generalized": Severity.ERROR},
+    severity=by_profile(Severity.ERROR, Severity.ERROR, Severity.ERROR),
     remedy=Remedy(
         "Decrypt the volume on the source machine, wait for “Fully Decrypted”, keep Windows from "
         "encrypting it again, then run sysprep.",
@@ -87,7 +88,7 @@ def bitlocker(
 @check(
     "hibernated",
     family=FAMILY,
-    severity={"generalized": Severity.WARNING},
+    severity=by_profile(Severity.WARNING, Severity.WARNING, Severity.WARNING),
     remedy=Remedy(
         "Start the machine, turn hibernation and Fast Startup off, and shut it down fully; generalize "
         "again if it was not.",
@@ -132,7 +133,7 @@ def hibernated(
 @check(
     "volume-dirty",
     family=FAMILY,
-    severity={"generalized": Severity.WARNING},
+    severity=by_profile(Severity.WARNING, Severity.WARNING, Severity.WARNING),
     remedy=Remedy(
         "Check the volume on the machine, then shut it down in order; generalize again if it was not.",
         ("chkdsk C: /f", "shutdown /s /t 0"),

@@ -20,15 +20,25 @@ from validator.checks.model import (
     Finding,
     Remedy,
     Severity,
+    by_profile,
     check,
     failed,
     not_applicable,
     passed,
     unknown,
 )
+from validator.checks.specialization import (
+    specialized_copies,
+    specialized_generalization,
+    specialized_run,
+    specialized_start,
+    specialized_state,
+)
 from validator.evidence import Evidence, Layer, Location
 from validator.facts.model import Attempt
+from validator.facts.question import Question
 from validator.facts.setup import STATE_KEY, FirstBoot, PendingSetup, SetupStatus, StateText, SysprepHistory
+from validator.facts.sysprep import ACTIVATION_KEY, PROVIDER_KEYS, Provider
 from validator.redaction import redact, redact_bytes
 from validator.windows.hive import REG_SZ, Value
 from validator.windows.sysprep_log import Ending
@@ -45,6 +55,14 @@ _FATAL = (
 )
 _SYSPREP = "https://learn.microsoft.com/windows-hardware/manufacture/desktop/sysprep--generalize--a-windows-installation"
 _LOGS = "https://learn.microsoft.com/windows-hardware/manufacture/desktop/deployment-troubleshooting-and-log-files"
+_SKIP_REARM = (
+    "https://learn.microsoft.com/troubleshoot/windows-client/setup-upgrade-and-drivers/"
+    "error-occurs-when-running-sysprep-generalize"
+)
+_PROVIDERS = "https://learn.microsoft.com/archive/blogs/sunshine/sysprep-providers"
+_PROVIDERS_GUIDE = "https://learn.microsoft.com/previous-versions/windows/it-pro/windows-7/ee676646(v=ws.10)"
+_REGISTRY = "https://github.com/msuhanov/regf"
+_PREPARE = "https://learn.microsoft.com/azure/virtual-machines/windows/prepare-for-upload-vhd-image"
 _SETUP_TYPE = "https://mskb.pkisolutions.com/kb/939857"
 
 _COMMAND = r"C:\Windows\System32\Sysprep\sysprep.exe /generalize /oobe /shutdown"
@@ -102,7 +120,7 @@ def claims_generalization(image_state: Value | None) -> bool:
 @check(
     "image-state",
     family=FAMILY,
-    severity={"generalized": Severity.ERROR},
+    severity=by_profile(Severity.ERROR, Severity.ERROR, Severity.ERROR),
     remedy=_GENERALIZE,
     references=(_STATES, _PROVISIONING, _FATAL),
     since=_SINCE,
@@ -111,8 +129,9 @@ def image_state(
     image_state: Value | None,
     setup_status: Attempt[SetupStatus],
     sysprep_history: Attempt[SysprepHistory | None],
+    question: Question,
 ) -> Iterator[Finding]:
-    r"""ImageState says that generalization completed.
+    r"""ImageState is that of what is to be deployed.
 
     Windows Setup records in `SOFTWARE\Microsoft\Windows\CurrentVersion\Setup\State`, value
     `ImageState`, how far the installation is. Only `IMAGE_STATE_GENERALIZE_RESEAL_TO_OOBE` can be
@@ -131,7 +150,14 @@ def image_state(
     The value is compared exactly: type REG_SZ, UTF-16LE, closing NULs ignored, nothing else. A
     missing value in a good hive is not the state either. It is an output that Windows computes:
     waiting does not change it, and editing it repairs nothing.
+
+    A specialized disk (`azure-specialized`) has to be `IMAGE_STATE_COMPLETE`. A generalized one that is
+    created as specialized waits at the first-run setup until provisioning times out;
+    `IMAGE_STATE_SPECIALIZE_RESEAL_TO_OOBE` is a warning there, because such machines were seen running.
     """
+    if question.specialized:
+        yield specialized_state(image_state)
+        return
     if claims_generalization(image_state) and image_state is not None:
         yield passed("ImageState says that generalization completed.", image_state.evidence)
         return
@@ -178,13 +204,16 @@ def _shown(image_state: Value | None, reading: Reading) -> Iterator[Finding]:
 @check(
     "state-ini-agrees",
     family=FAMILY,
-    severity={"generalized": Severity.WARNING},
+    severity=by_profile(Severity.WARNING, Severity.WARNING, Severity.WARNING),
     remedy=_HANDS_OFF,
     references=(_STATES,),
     since=_SINCE,
 )
 def state_ini_agrees(
-    image_state: Value | None, state_ini: StateText | None, servicing_state: StateText | None
+    image_state: Value | None,
+    state_ini: StateText | None,
+    servicing_state: StateText | None,
+    question: Question,
 ) -> Iterator[Finding]:
     r"""The copies of the state agree with ImageState.
 
@@ -193,13 +222,16 @@ def state_ini_agrees(
     `\Windows\Setup\State\State.ini`. An edit of the first leaves the other two behind. A copy that
     is absent or empty says nothing. A contradiction counts 1 in `evidence-agrees`.
     """
-    yield from _shown(image_state, state_copies(state_ini, servicing_state))
+    if question.specialized:
+        yield specialized_copies(image_state, state_ini, servicing_state)
+    else:
+        yield from _shown(image_state, state_copies(state_ini, servicing_state))
 
 
 @check(
     "setup-pending",
     family=FAMILY,
-    severity={"generalized": Severity.WARNING},
+    severity=by_profile(Severity.WARNING, Severity.ERROR, Severity.WARNING),
     remedy=Remedy(
         "Run sysprep again from a snapshot, and block restarts (Windows Update) until it has shut down.",
         (_COMMAND,),
@@ -207,28 +239,38 @@ def state_ini_agrees(
     references=(_SETUP_TYPE, _STATES),
     since=_SINCE,
 )
-def setup_pending(image_state: Value | None, pending_setup: PendingSetup) -> Iterator[Finding]:
-    r"""The next start runs Windows Setup.
+def setup_pending(
+    image_state: Value | None, pending_setup: PendingSetup, question: Question
+) -> Iterator[Finding]:
+    r"""The next start runs Windows Setup where it should, and only there.
 
     A generalized image is armed: `SYSTEM\Setup` holds `SetupType` 2 (1 on a disk made from
     installation media) and `CmdLine` `oobe\windeploy.exe`. This is what Windows acts on; ImageState
     only reports. With `SetupType` 0 or no command the next start is a normal one: the machine is
     never specialized, whatever ImageState says. That counts 2 in `evidence-agrees`; another command
     or another number counts 1.
+
+    A specialized disk must not be armed: with `windeploy.exe` its next start enters Setup and never
+    comes back to what it was (an error); another command, or SetupType alone, is a warning.
     """
-    yield from _shown(image_state, setup_is_pending(pending_setup))
+    if question.specialized:
+        yield specialized_start(pending_setup)
+    else:
+        yield from _shown(image_state, setup_is_pending(pending_setup))
 
 
 @check(
     "generalization-state",
     family=FAMILY,
-    severity={"generalized": Severity.WARNING},
+    severity=by_profile(Severity.WARNING, Severity.WARNING, Severity.WARNING),
     remedy=_REBUILD,
     references=(_STATES, _FATAL),
     since=_SINCE,
 )
-def generalization_state(image_state: Value | None, setup_status: SetupStatus) -> Iterator[Finding]:
-    r"""GeneralizationState is that of a generalized image.
+def generalization_state(
+    image_state: Value | None, setup_status: SetupStatus, question: Question
+) -> Iterator[Finding]:
+    r"""GeneralizationState is that of what is to be deployed.
 
     Windows computes ImageState from `SYSTEM\Setup\Status`: `SysprepStatus\GeneralizationState`,
     `AuditBoot` and `ChildCompletion\setup.exe`. A generalized image has 4 (not 7, as much advice has
@@ -236,14 +278,20 @@ def generalization_state(image_state: Value | None, setup_status: SetupStatus) -
     generalization that broke off), `AuditBoot` 0 and `setup.exe` 0. The values 3 and 7, audit mode
     and a setup.exe that was started count 2 in `evidence-agrees`; a setup.exe marked as finished
     (some modified media have it) and other numbers count 1; absent values say nothing.
+
+    A specialized disk has 7. With 3 a generalization broke off: the machine runs, and can never be
+    generalized again.
     """
-    yield from _shown(image_state, generalization(setup_status))
+    if question.specialized:
+        yield specialized_generalization(setup_status)
+    else:
+        yield from _shown(image_state, generalization(setup_status))
 
 
 @check(
     "sysprep-tag",
     family=FAMILY,
-    severity={"generalized": Severity.WARNING},
+    severity=by_profile(Severity.WARNING, None, Severity.WARNING),
     remedy=_REBUILD,
     references=(_SYSPREP,),
     since=_SINCE,
@@ -264,12 +312,14 @@ def sysprep_tag(
 @check(
     "sysprep-log",
     family=FAMILY,
-    severity={"generalized": Severity.WARNING},
+    severity=by_profile(Severity.WARNING, Severity.NOTICE, Severity.WARNING),
     remedy=_REBUILD,
     references=(_LOGS, _FATAL),
     since=_SINCE,
 )
-def sysprep_log(image_state: Value | None, sysprep_history: SysprepHistory | None) -> Iterator[Finding]:
+def sysprep_log(
+    image_state: Value | None, sysprep_history: SysprepHistory | None, question: Question
+) -> Iterator[Finding]:
     r"""The last run in sysprep's log generalized and succeeded.
 
     `\Windows\System32\Sysprep\Panther\setupact.log` records each run: its options, and at the end
@@ -277,14 +327,19 @@ def sysprep_log(image_state: Value | None, sysprep_history: SysprepHistory | Non
     0x0f00d8). A run that failed, broke off, or was not told to generalize counts 1 in
     `evidence-agrees`. No log, or a run from sysprep's dialog, says nothing: errors that healthy runs
     contain as well are no failure.
+
+    Of a specialized disk a run that failed or broke off is only worth knowing.
     """
-    yield from _shown(image_state, sysprep_run(sysprep_history))
+    if question.specialized:
+        yield specialized_run(sysprep_history)
+    else:
+        yield from _shown(image_state, sysprep_run(sysprep_history))
 
 
 @check(
     "booted-after-sysprep",
     family=FAMILY,
-    severity={"generalized": Severity.WARNING},
+    severity=by_profile(Severity.WARNING, None, Severity.WARNING),
     remedy=Remedy(
         "Generalize again, power off, and never start the master afterwards: start a copy.",
         (_COMMAND,),
@@ -306,7 +361,7 @@ def booted_after_sysprep(image_state: Value | None, first_boot: FirstBoot) -> It
 @check(
     "evidence-agrees",
     family=FAMILY,
-    severity={"generalized": Severity.ERROR},
+    severity=by_profile(Severity.ERROR, None, Severity.ERROR),
     remedy=_HANDS_OFF,
     references=(_STATES, _FATAL),
     since=_SINCE,
@@ -381,7 +436,7 @@ def evidence_agrees(
 @check(
     "audit-mode",
     family=FAMILY,
-    severity={"generalized": Severity.ERROR},
+    severity=by_profile(Severity.ERROR, Severity.ERROR, Severity.ERROR),
     remedy=Remedy("Run sysprep with /oobe instead of /audit, from a snapshot.", (_COMMAND,)),
     references=(_STATES,),
     since=_SINCE,
@@ -406,6 +461,110 @@ def audit_mode(image_state: Value | None, setup_status: SetupStatus) -> Iterator
     )
 
 
+@check(
+    "skip-rearm",
+    family=FAMILY,
+    severity=by_profile(Severity.NOTICE, Severity.NOTICE, Severity.WARNING),
+    remedy=Remedy(
+        "Set SkipRearm to 0 on the machine before sysprep, and take it out of the answer file if one sets "
+        "it; then generalize again.",
+        (rf'reg add "HKLM\SOFTWARE\{ACTIVATION_KEY}" /v SkipRearm /t REG_DWORD /d 0 /f', _COMMAND),
+    ),
+    references=(_SKIP_REARM,),
+    since=_SINCE,
+)
+def skip_rearm(skip_rearm: Value | None) -> Iterator[Finding]:
+    r"""Sysprep resets the activation.
+
+    The value `SkipRearm` in `SOFTWARE\Microsoft\Windows NT\CurrentVersion\SoftwareProtectionPlatform`
+    other than 0 keeps sysprep from giving each machine an activation of its own. It is meant for
+    intermediate builds, and left behind by advice on “repairing” sysprep. Machines made from such an
+    image share one identity at the KMS host, whose count does not grow.
+
+    Only the registry is read. In the answer file that Azure itself leaves in an image it is normal.
+    """
+    if skip_rearm is None or skip_rearm.number == 0:
+        yield passed("Sysprep is not told to leave the activation alone.", *present(skip_rearm))
+    else:
+        yield failed(
+            "Sysprep was told to leave the activation alone (SkipRearm): all machines made from this image "
+            "share it.",
+            *present(skip_rearm),
+        )
+
+
+@check(
+    "sysprep-providers",
+    family=FAMILY,
+    severity=by_profile(Severity.NOTICE, Severity.NOTICE, Severity.NOTICE),
+    remedy=Remedy(
+        "Install the program again, or remove the value that names the missing file, before sysprep runs "
+        "the next time.",
+        (
+            rf'reg query "HKLM\SOFTWARE\{PROVIDER_KEYS[1]}"',
+            rf'reg query "HKLM\SOFTWARE\{PROVIDER_KEYS[4]}"',
+            rf'reg delete "HKLM\SOFTWARE\{PROVIDER_KEYS[4]}" /v NAME /f',
+        ),
+    ),
+    references=(_PROVIDERS, _PROVIDERS_GUIDE),
+    since=_SINCE,
+)
+def sysprep_providers(sysprep_providers: tuple[Provider, ...]) -> Iterator[Finding]:
+    r"""What sysprep calls is on the disk.
+
+    Sysprep calls functions in the libraries that `SOFTWARE\Microsoft\Windows\CurrentVersion\Setup\Sysprep`
+    (Windows' own) and `…\Setup\SysPrepExternal` (other programs') name below `Cleanup`, `Generalize` and
+    `Specialize`. A program that was removed without its entry makes the next run of sysprep fail. Each
+    value is a file and a function; a file without a folder is looked for in System32. A file on another
+    volume, or behind a variable that only a running Windows knows, is not judged.
+
+    In an image that is generalized the run is over, so it is only worth knowing.
+    """
+    missing = [each.value for each in sysprep_providers if each.present is False]
+    if missing:
+        yield failed(
+            f"{len(missing)} of the {len(sysprep_providers)} libraries that sysprep calls are not there."
+            if len(missing) > 1
+            else "A library that sysprep calls is not there: its next run would fail.",
+            *(Evidence(value.where, redact(str(value)), "a file that is there") for value in missing),
+        )
+    elif any(each.present for each in sysprep_providers):
+        count = sum(bool(each.present) for each in sysprep_providers)
+        yield passed(f"The files that sysprep calls are there ({count}).")
+    else:
+        yield not_applicable("The registry names no file that sysprep calls on this volume.")
+
+
+@check(
+    "hive-readable",
+    family=FAMILY,
+    severity=by_profile(Severity.WARNING, Severity.WARNING, Severity.WARNING),
+    remedy=Remedy(
+        "Let sysprep shut the machine down, or shut it down fully, and capture the disk when it is off.",
+        (_COMMAND, "shutdown /s /t 0"),
+    ),
+    references=(_REGISTRY, _PREPARE),
+    since=_SINCE,
+)
+def hive_readable(hive_recoveries: tuple[Evidence, ...]) -> Iterator[Finding]:
+    r"""Windows closed its registry before the disk was taken.
+
+    The hives `SOFTWARE` and `SYSTEM` have two sequence numbers and a checksum. They disagree when the
+    machine was switched off, or its disk was copied while it ran: the last writes are then in the logs
+    beside the hive (`.LOG1`, `.LOG2`). As Windows would at its next start, this program applies them, in
+    memory, and judges what comes of it. The image is as good as its logs; but it was not shut down.
+
+    A hive that no log makes whole is not read at all, and leaves every check that needs it open.
+    """
+    if hive_recoveries:
+        yield failed(
+            "Windows was not shut down cleanly: changes of its registry were only in the logs.",
+            *hive_recoveries,
+        )
+    else:
+        yield passed("The registry hives were closed cleanly.")
+
+
 CHECKS: tuple[Check, ...] = (
     image_state,
     evidence_agrees,
@@ -416,4 +575,7 @@ CHECKS: tuple[Check, ...] = (
     sysprep_tag,
     sysprep_log,
     booted_after_sysprep,
+    skip_rearm,
+    sysprep_providers,
+    hive_readable,
 )

@@ -26,6 +26,18 @@ class Severity(str, Enum):
         return list(Severity).index(self)
 
 
+def by_profile(
+    azure_generalized: Severity | None, azure_specialized: Severity | None, generalized: Severity | None
+) -> Mapping[str, Severity]:
+    """Severities in the order of the profiles; None where a profile does not ask."""
+    named = {
+        "azure-generalized": azure_generalized,
+        "azure-specialized": azure_specialized,
+        "generalized": generalized,
+    }
+    return {profile: severity for profile, severity in named.items() if severity is not None}
+
+
 class Status(str, Enum):
     """What one check says of one image."""
 
@@ -82,6 +94,11 @@ class Check:
     def explanation(self) -> str:
         """Why it matters and how it is judged, in Markdown."""
         return self._documentation.partition("\n")[2].strip()
+
+    def severity_under(self, profile: str) -> str:
+        """`error`, `warning`, `notice`, or `-` where the profile does not ask."""
+        severity = self.severity.get(profile)
+        return severity.value if severity is not None else "-"
 
     @property
     def reads(self) -> tuple[str, ...]:

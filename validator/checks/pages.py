@@ -37,17 +37,21 @@ def page(check: Check) -> str:
 
 def index(checks: Sequence[Check]) -> str:
     """The table of all checks, in Markdown."""
+    profiles = list(dict.fromkeys(profile for check in checks for profile in check.severity))
     rows = "\n".join(
-        f"| [{check.id}]({check.id}.md) | {check.family} "
-        f"| {', '.join(severity.value for severity in check.severity.values())} | {check.title} |"
+        f"| [{check.id}]({check.id}.md) | {check.family} | "
+        + " | ".join(check.severity_under(profile) for profile in profiles)
+        + f" | {check.title} |"
         for check in checks
     )
+    names = " | ".join(f"`{profile}`" for profile in profiles)
     return f"""# Checks
 
-Generated from the declarations in `validator/checks` by `python docs/generate.py`. The severity is
-the highest that a finding can have under the profile `generalized`.
+Generated from the declarations in `validator/checks` by `python docs/generate.py`. A severity is the
+highest that a finding can have under the profile; `-`: the profile does not ask. What is known to
+matter and is not checked stands in [not-checked.md](not-checked.md).
 
-| id | family | severity | the rule |
-| --- | --- | --- | --- |
+| id | family | {names} | the rule |
+| --- | --- |{" --- |" * len(profiles)} --- |
 {rows}
 """

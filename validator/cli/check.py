@@ -43,6 +43,17 @@ class _ReportFile(click.ParamType):  # type: ignore[type-arg, unused-ignore]
     help="The question to ask. " + " ".join(f"{profile.id}: {profile.title}" for profile in PROFILES),
 )
 @click.option(
+    "--generation",
+    type=click.Choice(("1", "2")),
+    help="The generation of the machine: 1 starts by BIOS, 2 by UEFI. Left out, the disk decides.",
+)
+@click.option(
+    "--will-convert",
+    is_flag=True,
+    help="The pipeline converts the image to a fixed VHD afterwards: its container is only a notice.",
+)
+@click.option("--vm-size-nvme", "nvme", is_flag=True, help="The machine's size has NVMe disks only.")
+@click.option(
     "--format", "-f", "output_format", type=click.Choice(FORMATS), default="text", show_default=True,
     help="What to print on standard output.",
 )  # fmt: skip
@@ -69,6 +80,9 @@ class _ReportFile(click.ParamType):  # type: ignore[type-arg, unused-ignore]
 def command(
     images: tuple[str, ...],
     profile: str,
+    generation: str | None,
+    will_convert: bool,
+    nvme: bool,
     output_format: str,
     reports: tuple[tuple[str, str], ...],
     fail_on: str,
@@ -93,7 +107,15 @@ def command(
 
     try:
         results = tuple(
-            validate(path, profile, input_format=options.forced(input_format), parents=parents)
+            validate(
+                path,
+                profile,
+                input_format=options.forced(input_format),
+                parents=parents,
+                generation=int(generation) if generation else None,
+                will_convert=will_convert,
+                nvme=nvme,
+            )
             for path in paths
         )
     except FileNotFoundError as error:

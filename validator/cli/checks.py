@@ -10,6 +10,7 @@ from validator.checks import ALL_CHECKS
 from validator.checks.model import Check
 from validator.checks.pages import page
 from validator.cli import options
+from validator.profiles import PROFILES
 from validator.report.terminal import printed
 
 
@@ -71,9 +72,13 @@ def _listed(colour: bool) -> str:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for name in ("id", "family", "severity", "the rule"):
-        table.add_column(name, overflow="fold", no_wrap=name in ("id", "family"))
+    for name in ("id", "family", "AG", "AS", "G", "the rule"):
+        table.add_column(name, overflow="fold", no_wrap=name != "the rule")
     for check in ALL_CHECKS:
-        severities = sorted({severity.value for severity in check.severity.values()})
-        table.add_row(check.id, check.family, ", ".join(severities), check.title)
-    return printed(table, colour=colour, width=options.width())
+        severities = (check.severity_under(profile.id)[0].upper() for profile in PROFILES)
+        table.add_row(check.id, check.family, *severities, check.title)
+    legend = (
+        "\nThe highest severity under azure-generalized (AG), azure-specialized (AS) and generalized (G):\n"
+        "E error, W warning, N notice, - not asked. `image-validator checks ID` explains one.\n"
+    )
+    return printed(table, colour=colour, width=options.width()) + legend

@@ -25,11 +25,17 @@ _END = 0xFFFFFFFF
 _IN_USE, _FOLDER = 0x0001, 0x0002
 _COMPRESSED, _ENCRYPTED, _SPARSE = 0x00FF, 0x4000, 0x8000
 _HAS_NODE, _LAST_ENTRY = 0x0001, 0x0002
+_DATA_IN_FILTER = (0x80000017, 0x80000013)
+"""Reparse tags of files that a filter driver compressed (WOF) or deduplicated. Source: [MS-FSCC] 2.1.2.1."""
 _MFT, _LOG_FILE, _VOLUME, _ROOT = 0, 2, 3, 5
 _MIRRORED = ("$MFT", "$MFTMirr", "$LogFile", "$Volume")
 """The records that $MFTMirr keeps a copy of; with large clusters it has more, which nothing reads."""
+_DOS = 2
+"""Namespace of a name that is only the 8.3 alias of another."""
 _STRIDE = 512
 MAX_INDEX_DEPTH = 32
+MAX_NAMES = 2**16
+"""Entries of a folder that is listed, aliases included."""
 MAX_ATTRIBUTE_LIST = 256 * 2**10
 MAX_EXTENSIONS = 1024
 """Records beside its base record that a file may have."""
@@ -158,6 +164,7 @@ class NtfsVolume:
         self.partition = partition
         self._source = source
         self._found: dict[str, _Record | None] = {}
+        self._nodes: dict[str, Runs] = {}
         self._mirrored: dict[int, bytes] = {}
         self._recovered: list[Evidence] = []
         self._verify_boot_sector()
@@ -451,11 +458,9 @@ class NtfsVolume:
         if not path:
             return self._whole(self._read_record(_ROOT, None, "\\"), "\\")
         parent, _, name = path.rpartition("\\")
-        folder = self._find(parent)
-        if folder is None or not folder.flags & _FOLDER:
+        folder = self._find_folder(parent)
+        if folder is None:
             return None
-        if folder.find(_REPARSE_POINT):
-            raise self._damage(parent, "a folder", "a reparse point, which leads elsewhere")
         reference = self._search(folder, name, parent)
         if reference is None:
             return None
@@ -464,6 +469,15 @@ class NtfsVolume:
         if not any(self._is_name(value, folder, name) for value in own_names):
             found = f"a record without that name: record {record.segment} is another file's"
             raise self._damage(path, f"“{name}” in the folder's record {folder.segment}", found)
+        return record
+
+    def _find_folder(self, path: str) -> _Record | None:
+        """The record of a folder, or None where it is verified that there is none."""
+        record = self._find(path)
+        if record is None or not record.flags & _FOLDER:
+            return None
+        if record.find(_REPARSE_POINT):
+            raise self._damage(path, "a folder", "a reparse point, which leads elsewhere")
         return record
 
     @staticmethod
@@ -475,13 +489,7 @@ class NtfsVolume:
 
     def _search(self, folder: _Record, name: str, path: str) -> int | None:
         """The file reference that a folder's index holds for a name, or None."""
-        roots = folder.find(_INDEX_ROOT, "$I30")
-        if len(roots) != 1 or roots[0].value is None or len(roots[0].value) < 32:
-            raise self._damage(path, "the root of the folder's index", "none")
-        root = roots[0].value
-        (block_size,) = unpack_at("<I", root, 8)
-        if block_size not in (512, 1024, 2048, 4096, 8192, 16384, 32768, 65536):
-            raise self._damage(path, "index nodes of 512 bytes to 64 KiB", str(block_size))
+        root, block_size = self._index_root(folder, path)
         wanted = upcase(name)
         node: int | None = None
         for _ in range(MAX_INDEX_DEPTH):
@@ -491,28 +499,81 @@ class NtfsVolume:
             if orders != sorted(orders):
                 raise self._damage(path, "index entries in the order of their names", "another order")
             entry = entries[orders.count(-1)]
-            reference, flags = unpack_at("<Q4xH", entry)
             if 0 in orders:
                 if orders.count(0) > 1:
                     raise self._damage(path, f"one “{name}” in the folder", "two, of different case")
-                return reference
-            if not flags & _HAS_NODE:
+                return unpack_at("<Q", entry)[0]
+            node = self._child(entry)
+            if node is None:
                 return None
-            (node,) = unpack_at("<Q", entry, len(entry) - 8)
-        raise self._damage(path, f"an index of at most {MAX_INDEX_DEPTH} levels", "a deeper one")
+        raise self._too_deep(path)
+
+    def _walk(self, folder: _Record, path: str) -> Iterator[bytes]:
+        """All entries with names of a folder's index, in order."""
+        root, block_size = self._index_root(folder, path)
+        seen: set[int] = set()
+
+        def below(node: int | None, depth: int) -> Iterator[bytes]:
+            if depth >= MAX_INDEX_DEPTH:
+                raise self._too_deep(path)
+            for entry in self._index_node_entries(folder, node, root, block_size, path):
+                child = self._child(entry)
+                if child is not None:
+                    if child in seen:
+                        raise self._damage(path, "each index node once", f"node {child} twice")
+                    if len(seen) >= MAX_NAMES:
+                        raise self._damage(path, f"at most {MAX_NAMES} index nodes", "more")
+                    seen.add(child)
+                    yield from below(child, depth + 1)
+                if not self._is_last(entry):
+                    yield entry
+
+        return below(None, 0)
+
+    def _too_deep(self, path: str) -> Unreadable:
+        return self._damage(path, f"an index of at most {MAX_INDEX_DEPTH} levels", "a deeper one")
+
+    def _index_root(self, folder: _Record, path: str) -> tuple[bytes, int]:
+        """The root of a folder's index, and the size of its other nodes in bytes."""
+        roots = folder.find(_INDEX_ROOT, "$I30")
+        if len(roots) != 1 or roots[0].value is None or len(roots[0].value) < 32:
+            raise self._damage(path, "the root of the folder's index", "none")
+        root = roots[0].value
+        (block_size,) = unpack_at("<I", root, 8)
+        if block_size not in (512, 1024, 2048, 4096, 8192, 16384, 32768, 65536):
+            raise self._damage(path, "index nodes of 512 bytes to 64 KiB", str(block_size))
+        return root, block_size
 
     def _order(self, entry: bytes, wanted: str, folder: _Record, path: str) -> int:
-        """Whether an entry's name comes before (-1), is (0), or comes after (1) the one wanted.
+        """Whether an entry's name comes before (-1), is (0), or comes after (1) the one wanted."""
+        if self._is_last(entry):
+            return 1
+        found = upcase(self._entry_name(entry, folder, path))
+        return (found > wanted) - (found < wanted)
+
+    @staticmethod
+    def _is_last(entry: bytes) -> bool:
+        """Whether an entry only ends its node: it has no name."""
+        return bool(unpack_at("<H", entry, 12)[0] & _LAST_ENTRY)
+
+    @staticmethod
+    def _child(entry: bytes) -> int | None:
+        """The VCN of the node whose names come before an entry, or None."""
+        has_node = unpack_at("<H", entry, 12)[0] & _HAS_NODE
+        return unpack_at("<Q", entry, len(entry) - 8)[0] if has_node else None
+
+    def _entry_name(self, entry: bytes, folder: _Record, path: str) -> str:
+        """The name in an entry that is not the last.
 
         Every entry says which folder it belongs to: a node of another folder is told by it.
         """
-        if unpack_at("<H", entry, 12)[0] & _LAST_ENTRY:
-            return 1
         if len(entry) < 24 or (parent := unpack_at("<Q", entry, 16)[0]) != folder.reference:
             found = f"{parent:#x}" if len(entry) >= 24 else "none"
             raise self._damage(path, f"index entries of folder {folder.reference:#x}", found)
-        found = upcase(self._entry_name(entry, path))
-        return (found > wanted) - (found < wanted)
+        (key_length,) = unpack_at("<H", entry, 10)
+        if key_length < 66 or key_length < 66 + 2 * entry[16 + 64]:
+            raise self._damage(path, "a file name in an index entry", f"a key of {key_length} bytes")
+        return entry[16 + 66 : 16 + 66 + 2 * entry[16 + 64]].decode("utf-16-le", "surrogatepass")
 
     def _index_node_entries(
         self, folder: _Record, node: int | None, root: bytes, block_size: int, path: str
@@ -521,7 +582,9 @@ class NtfsVolume:
         return list(self._index_entries(data, start, path))
 
     def _index_node(self, folder: _Record, vcn: int, block_size: int, path: str) -> tuple[bytes, int]:
-        runs = self._runs(folder.find(_INDEX_ALLOCATION, "$I30"), path)
+        if path not in self._nodes:
+            self._nodes[path] = self._runs(folder.find(_INDEX_ALLOCATION, "$I30"), path)
+        runs = self._nodes[path]
         offset = vcn * (self.cluster_size if block_size >= self.cluster_size else _STRIDE)
         at = self._position(runs, offset)
         if at is None or offset + block_size > self._length(runs):
@@ -550,18 +613,46 @@ class NtfsVolume:
                 return
             offset += length
 
-    def _entry_name(self, entry: bytes, path: str) -> str:
-        (key_length,) = unpack_at("<H", entry, 10)
-        if key_length < 66 or key_length < 66 + 2 * entry[16 + 64]:
-            raise self._damage(path, "a file name in an index entry", f"a key of {key_length} bytes")
-        return entry[16 + 66 : 16 + 66 + 2 * entry[16 + 64]].decode("utf-16-le", "surrogatepass")
-
     # -- content -------------------------------------------------------------------------------
 
     def is_folder(self, path: str) -> bool:
         """Whether there is a folder at a path below the root (backslashes, no leading one)."""
         record = self._find(path)
         return record is not None and bool(record.flags & _FOLDER)
+
+    def names(self, path: str) -> tuple[str, ...] | None:
+        """Names in a folder, in the order of its index; None where it is verified that there is none.
+
+        Aliases of 8.3 are left out, and of the root (path "") itself and what begins with “$”.
+
+        Raises:
+            Unreadable: where the way there or any node of the folder's index is damaged, names are out
+                of order or twice, an alias is of no name, or there are more than `MAX_NAMES` entries.
+        """
+        folder = self._find_folder(path)
+        if folder is None:
+            return None
+        found: list[str] = []
+        named, aliases = set(), set()
+        last = ""
+        for count, entry in enumerate(self._walk(folder, path), start=1):
+            if count > MAX_NAMES:
+                raise self._damage(path, f"at most {MAX_NAMES} names in the folder", "more")
+            name = self._entry_name(entry, folder, path)
+            if last >= upcase(name):
+                raise self._damage(path, f"“{name}” in the order of the folder's names", f"it after “{last}”")
+            last = upcase(name)
+            (reference,) = unpack_at("<Q", entry)
+            if entry[16 + 65] == _DOS:
+                aliases.add(reference)
+                continue
+            named.add(reference)
+            if path or not (name.startswith("$") or name == "."):
+                found.append(name)
+        # Otherwise one wrong byte would hide a file.
+        if aliases - named:
+            raise self._damage(path, "a name for every 8.3 alias in the folder", "an alias alone")
+        return tuple(found)
 
     def open(self, path: str) -> "NtfsFile | None":
         """The file at a path below the root, or None where it is verified not to be there.
@@ -578,6 +669,27 @@ class NtfsVolume:
         if record.find(_REPARSE_POINT):
             raise self._damage(path, "a file's own data", "a reparse point: its data is kept elsewhere")
         return self._stream(record, path)
+
+    def size(self, path: str) -> int | None:
+        """The size in bytes of a file whose content is not needed, or None where it is verified absent.
+
+        Unlike `open` it takes files that Windows keeps compressed in another stream (Compact OS) or
+        deduplicated: they are there, and as large as they say.
+        """
+        record = self._find(path)
+        if record is None:
+            return None
+        if record.flags & _FOLDER:
+            raise self._damage(path, "a file", "a folder")
+        for point in record.find(_REPARSE_POINT):
+            tag = unpack_at("<I", point.value)[0] if point.value and len(point.value) >= 8 else 0
+            if tag not in _DATA_IN_FILTER:
+                found = f"a reparse point with the tag {tag:#010x}: it leads elsewhere"
+                raise self._damage(path, "a file's own data", found)
+        data = record.find(_DATA)
+        if not data:
+            raise self._damage(path, "a data attribute", "none")
+        return data[0].size
 
     def log_file(self) -> "NtfsFile":
         """$LogFile, by the number of its record."""

@@ -120,7 +120,12 @@ def quote(line: Line, path: str, partition: int) -> Evidence:
     return Evidence(where, redact(line.text.strip())[:400], time=line.time)
 
 
-def _hive(file_system: NtfsVolume, name: str) -> Hive:
+def open_hive(file_system: NtfsVolume, name: str) -> Hive:
+    """A hive of the machine; the primary file only, never RegBack.
+
+    Raises:
+        Unreadable: also where there is no such file.
+    """
     path = rf"{CONFIG_FOLDER}\{name}"
     file = file_system.open(path)
     if file is None:
@@ -132,12 +137,12 @@ def _hive(file_system: NtfsVolume, name: str) -> Hive:
 
 def software_hive(file_system: NtfsVolume) -> Hive:
     """The SOFTWARE hive; the primary file only, never RegBack."""
-    return _hive(file_system, "SOFTWARE")
+    return open_hive(file_system, "SOFTWARE")
 
 
 def system_hive(file_system: NtfsVolume) -> Hive:
     """The SYSTEM hive; the primary file only, never RegBack."""
-    return _hive(file_system, "SYSTEM")
+    return open_hive(file_system, "SYSTEM")
 
 
 def image_state(software_hive: Hive) -> Value | None:

@@ -3,13 +3,16 @@
 import json
 from datetime import datetime
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from validator.evidence import Evidence
 from validator.facts.model import Unknown
 from validator.judging import Judged, Verdict
 from validator.report.model import FORMAT_VERSION, Report, ReportFacts, RunReport, rfc3339
 from validator.report.printable import without_surrogates
+
+if TYPE_CHECKING:
+    from validator.facts.picture import Picture
 
 
 def render(run: RunReport) -> str:
@@ -93,6 +96,11 @@ def facts_data(facts: ReportFacts, report: Report) -> dict[str, Any]:
     }
 
 
+def picture_data(picture: "Picture") -> dict[str, Any]:
+    """What `inspect` shows beside the facts, as plain values (docs/inspect.md)."""
+    return {name: _plain(part) for name, part in picture._asdict().items()}
+
+
 def _finding(judged: Judged) -> dict[str, Any]:
     return {
         "check": judged.check.id,
@@ -129,6 +137,8 @@ def _plain(value: Any) -> Any:
         return {"unknown": value.why}
     if isinstance(value, Enum):
         return value.value
+    if isinstance(value, str):
+        return without_surrogates(value)
     if isinstance(value, datetime):
         return rfc3339(value)
     if hasattr(value, "_asdict"):

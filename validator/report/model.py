@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from validator.disk.container import Container
 from validator.disk.partitions import PartitionTable
@@ -13,6 +13,9 @@ from validator.facts.setup import Product, SetupState
 from validator.facts.volume import VolumeState
 from validator.judging import ExitCode, Judged, Judgement, Verdict
 from validator.source import ReadCount
+
+if TYPE_CHECKING:
+    from validator.facts.picture import Picture
 
 FORMAT_VERSION = 1
 """Of the JSON; grows when a field changes its meaning or goes."""
@@ -55,6 +58,8 @@ class Report:
     layers: tuple[LayerState, ...]
     io: ReadCount
     duration_ms: float
+    picture: "Picture | None" = None
+    """What only `inspect` asks for; None where nobody did."""
 
     @property
     def verdict(self) -> Verdict:

@@ -1,30 +1,79 @@
 """What is in an image, on one screen: for `inspect`, which judges nothing."""
 
+from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any
 
 from validator.facts.model import Unknown
+from validator.facts.picture import BootPicture, Network, Picture, Timeline
 from validator.facts.volume import VolumeState
 from validator.report.model import Report, rfc3339
 from validator.report.printable import printable
 from validator.report.terminal import printed
 from validator.report.text import size
 
+_LABEL = 19
+"""Width of the longest label, so that the parts of the page stand below each other."""
+_MOST_NAMES = 8
+"""Names of a list that are shown; all of them are in the JSON."""
+_ABOVE = "not read, for the reason above"
+
+Row = tuple[str, str]
+
 
 def render(report: Report, *, colour: bool = False, width: int = 80) -> str:
     """The facts and layers of one image as text."""
-    from rich.table import Table
     from rich.text import Text
 
-    title = Text(printable(report.path), style="bold", overflow="fold")
-    grid = Table(box=None, show_header=False, pad_edge=True, padding=(0, 2, 0, 0))
-    grid.add_column(no_wrap=True, style="dim")
-    grid.add_column(overflow="fold")
-    for label, text in _rows(report):
-        grid.add_row(label, printable(text))
-    parts = [title, grid]
+    reasons = _Reasons()
+    parts = [Text(printable(report.path), style="bold", overflow="fold"), _grid(_disk_rows(report, reasons))]
     if not isinstance(report.facts.volumes, Unknown):
         parts.append(_partitions(report.facts.volumes))
+    parts.append(_grid(_windows_rows(report, reasons)))
+    if report.picture is not None:
+        parts.append(_grid(_picture_rows(report.picture, reasons)))
     return printed(*parts, colour=colour, width=width)
+
+
+class _Reasons:
+    """Why something could not be read is said once."""
+
+    def __init__(self) -> None:
+        self._given: set[str] = set()
+
+    def give(self, why: str) -> None:
+        """A reason that the page has."""
+        self._given.add(why)
+
+    def of(self, unknown: Unknown) -> str:
+        """The words for something unknown."""
+        if unknown.why in self._given:
+            return _ABOVE
+        self._given.add(unknown.why)
+        return f"unknown: {unknown.why}"
+
+    def shown(self, value: object) -> str:
+        """The words for a value, what is absent and what is unknown."""
+        if isinstance(value, Unknown):
+            return self.of(value)
+        if value is None:
+            return "absent"
+        if isinstance(value, bool):
+            return "present" if value else "absent"
+        if isinstance(value, datetime):
+            return _time(value)
+        return str(value) or "(empty)"
+
+
+def _grid(rows: Iterable[Row]) -> Any:
+    from rich.table import Table
+
+    grid = Table(box=None, show_header=False, pad_edge=True, padding=(0, 2, 0, 0))
+    grid.add_column(no_wrap=True, style="dim", min_width=_LABEL)
+    grid.add_column(overflow="fold")
+    for label, text in rows:
+        grid.add_row(label, printable(text))
+    return grid
 
 
 def _partitions(volumes: Any) -> Any:
@@ -38,53 +87,217 @@ def _partitions(volumes: Any) -> Any:
     for volume in volumes:
         partition = volume.partition
         kind = partition.type_name if partition.type_name != "unknown" else partition.type
+        name = partition.name or ""
         table.add_row(
             str(partition.number),
             kind + (" (active)" if partition.active else ""),
             volume.kind.value,
             size(partition.offset),
             size(partition.size),
-            printable(partition.name or ""),
+            # What Windows Setup calls a partition is what it is.
+            "" if name.lower().startswith(kind.lower()) else printable(name),
         )
     return table
 
 
-def _rows(report: Report) -> list[tuple[str, str]]:
+def _disk_rows(report: Report, reasons: _Reasons) -> Iterable[Row]:
     facts = report.facts
-    rows = [(layer.kind, f"{layer.state}: {layer.detail}") for layer in report.layers]
+    for layer in report.layers:
+        yield layer.kind, f"{layer.state}: {layer.detail}"
+        if layer.state == "damaged":
+            reasons.give(layer.detail)
     if not isinstance(facts.container, Unknown):
         container = facts.container
-        block = f", blocks of {size(container.block_size)}" if container.block_size else ""
-        sector = (
-            f", sectors of {container.logical_sector_size} bytes" if container.logical_sector_size else ""
-        )
-        rows.append(("disk", f"{size(container.virtual_size)}{sector}{block}"))
+        words = [size(container.virtual_size)]
+        if container.logical_sector_size:
+            words.append(f"sectors of {container.logical_sector_size} bytes")
+        if container.block_size:
+            words.append(f"blocks of {size(container.block_size)}")
         if container.creator:
-            rows.append(("created by", container.creator))
-    if not isinstance(facts.product, Unknown):
+            words.append(f"created by {container.creator}")
+        yield "disk", ", ".join(words)
+
+
+def _windows_rows(report: Report, reasons: _Reasons) -> Iterable[Row]:
+    facts = report.facts
+    if report.picture is not None:
+        yield "boot store", _boot(report.picture.boot, reasons)
+    if isinstance(facts.product, Unknown):
+        yield "Windows", reasons.of(facts.product)
+    else:
         product = facts.product
-        parts = (product.name, product.edition, product.version, product.build and f"build {product.build}")
-        rows.append(("Windows", ", ".join(part for part in parts if part) or "unnamed"))
-        rows.append(("architecture", _shown(facts.architecture)))
+        parts = (
+            product.name,
+            product.edition,
+            product.version,
+            product.build and f"build {product.build}",
+            facts.architecture if isinstance(facts.architecture, str) else None,
+        )
+        yield "Windows", ", ".join(part for part in parts if part) or "unnamed"
     if not isinstance(facts.volume_state, Unknown):
-        rows.append(("volume", _volume(facts.volume_state)))
+        yield "volume", _volume(facts.volume_state)
     state = facts.setup_state
     if isinstance(state.image_state, Unknown) and state.image_state == state.setup_type:
-        rows.append(("setup state", "not read, for the reason above"))
+        yield "setup state", reasons.of(state.image_state)
+        return
+    time = f" ({rfc3339(state.image_state_time)})" if state.image_state_time else ""
+    yield "ImageState", reasons.shown(state.image_state) + time
+    copies = (reasons.shown(state.servicing_image_state), reasons.shown(state.state_ini))
+    if copies[0] == copies[1]:
+        same = copies[0] == reasons.shown(state.image_state)
+        yield "its copies", "the same in SOFTWARE and in State.ini" if same else f"{copies[0]} in both"
     else:
-        time = f" ({rfc3339(state.image_state_time)})" if state.image_state_time else ""
-        rows += [
-            ("ImageState", _shown(state.image_state) + time),
-            ("servicing copy", _shown(state.servicing_image_state)),
-            ("State.ini", _shown(state.state_ini)),
-            ("SetupType", _shown(state.setup_type)),
-            ("CmdLine", _shown(state.command_line)),
-            ("GeneralizationState", _shown(state.generalization_state)),
-            ("AuditBoot", _shown(state.audit_boot)),
-            ("sysprep tag", _shown(state.sysprep_tag)),
-            ("last sysprep", _run(state.last_sysprep_run)),
-        ]
-    return rows
+        yield "servicing copy", copies[0]
+        yield "State.ini", copies[1]
+    yield "SetupType", reasons.shown(state.setup_type)
+    yield "CmdLine", reasons.shown(state.command_line)
+    yield "GeneralizationState", reasons.shown(state.generalization_state)
+    yield "AuditBoot", reasons.shown(state.audit_boot)
+    yield "sysprep tag", reasons.shown(state.sysprep_tag)
+    if report.picture is None or isinstance(report.picture.timeline, Unknown):
+        yield "last sysprep", _run(state.last_sysprep_run, reasons)
+
+
+def _picture_rows(picture: Picture, reasons: _Reasons) -> Iterable[Row]:
+    # With no Windows to speak of there is one reason for all.
+    parts = [_unread(part) for name, part in picture._asdict().items() if name != "boot"]
+    if parts[0] is not None and len(set(parts)) == 1:
+        yield "machine", reasons.of(parts[0])
+        return
+    yield from _timeline(picture.timeline, reasons)
+    yield from _network(picture.network, reasons)
+    yield "Azure VM agent", _agent(picture.agent, reasons)
+    yield (
+        "accounts",
+        _listed(
+            picture.accounts,
+            lambda each: f"{each.name} ({each.rid}{'' if each.enabled else ', disabled'})",
+            reasons,
+        ),
+    )
+    yield "profiles", _listed(picture.profiles, lambda each: each.folder or each.sid, reasons)
+    yield (
+        "applications",
+        _listed(
+            picture.applications,
+            _application,
+            reasons,
+        ),
+    )
+    yield (
+        "added services",
+        _listed(
+            picture.services,
+            lambda each: f"{each.name} ({each.start or 'start unknown'}, {each.program})",
+            reasons,
+        ),
+    )
+    yield (
+        "added tasks",
+        _listed(picture.tasks, lambda each: each.name + ("" if each.enabled else " (disabled)"), reasons),
+    )
+
+
+def _unread(part: object) -> Unknown | None:
+    """Why a part could not be read at all, if it is so."""
+    if isinstance(part, (Timeline, Network)):
+        values = {each for each in part if each != ()}
+        part = values.pop() if len(values) == 1 else None
+    return part if isinstance(part, Unknown) else None
+
+
+def _boot(boot: BootPicture | None | Unknown, reasons: _Reasons) -> str:
+    if isinstance(boot, Unknown):
+        return reasons.of(boot)
+    if boot is None:
+        return "none"
+    words = [f"{boot.store} on partition {boot.partition}"]
+    if boot.entry is None:
+        return ", ".join([*words, "no default entry"])
+    words.append(f"starts “{boot.entry}”: {boot.loader or 'no loader'}, {boot.os_device or 'no device'}")
+    if boot.test_signing:
+        words.append("test signing")
+    return ", ".join(words)
+
+
+def _timeline(timeline: Timeline | Unknown, reasons: _Reasons) -> Iterable[Row]:
+    if isinstance(timeline, Unknown):
+        yield "time line", reasons.of(timeline)
+        return
+    yield "installed", reasons.shown(timeline.installed)
+    if isinstance(timeline.sysprep_result, str):
+        options = ", ".join(timeline.sysprep_options) or "no options in the log"
+        when = _span(timeline.sysprep_started, timeline.sysprep_ended)
+        yield "last sysprep", f"{timeline.sysprep_result}; {when}, {options}"
+    else:
+        yield "last sysprep", reasons.shown(timeline.sysprep_result)
+    if isinstance(timeline.sealed, (datetime, Unknown)):
+        yield "sealed", reasons.shown(timeline.sealed)
+    if isinstance(timeline.booted_again, (datetime, Unknown)):
+        yield "booted again", reasons.shown(timeline.booted_again)
+    if isinstance(timeline.shut_down, (datetime, Unknown)):
+        yield "last shut down", reasons.shown(timeline.shut_down)
+
+
+def _span(started: object, ended: object) -> str:
+    """From when to when, the day once; both are a log's local time."""
+    if not isinstance(started, datetime):
+        return "at an unknown time"
+    if not isinstance(ended, datetime):
+        return f"started {_time(started)}"
+    end = ended.time().isoformat("seconds") if ended.date() == started.date() else rfc3339(ended)
+    return f"{rfc3339(started)} to {end} (local time)"
+
+
+def _network(network: Network | Unknown, reasons: _Reasons) -> Iterable[Row]:
+    if isinstance(network, Unknown):
+        yield "network", reasons.of(network)
+        return
+    domain = network.domain
+    name = reasons.shown(network.computer_name)
+    if isinstance(domain, str):
+        name += f", in the domain {domain}"
+    yield "computer name", name
+    if isinstance(network.static_addresses, Unknown):
+        addresses = reasons.of(network.static_addresses)
+    else:
+        addresses = "; ".join(
+            f"{', '.join(each.addresses)} on {each.interface}" for each in network.static_addresses
+        )
+    yield "static addresses", addresses or "none"
+    if isinstance(network.proxy, (str, Unknown)):
+        bypass = f"; not for {' '.join(network.proxy_bypass)}" if network.proxy_bypass else ""
+        yield "proxy", reasons.shown(network.proxy) + bypass
+    else:
+        yield "proxy", "none"
+
+
+def _agent(agent: Any, reasons: _Reasons) -> str:
+    if isinstance(agent, Unknown):
+        return reasons.of(agent)
+    words = [
+        f"{each.name} ({each.start or 'start unknown'}{'' if each.program_there else ', program missing'})"
+        for each in agent.services
+    ]
+    if agent.versions:
+        older = len(agent.versions) - 1
+        words.append(agent.versions[-1] + (f" and {older} older" if older else ""))
+    return ", ".join(words) or "not installed"
+
+
+def _listed(items: Sequence[Any] | Unknown, words: Any, reasons: _Reasons) -> str:
+    """The first of a list; how many more there are."""
+    if isinstance(items, Unknown):
+        return reasons.of(items)
+    shown = [words(each) for each in items[:_MOST_NAMES]]
+    if more := len(items) - len(shown):
+        shown.append(f"and {more} more (--format json)")
+    return ", ".join(shown) or "none"
+
+
+def _application(each: Any) -> str:
+    """Name and version; many have the version in their name."""
+    return each.name if not each.version or each.version in each.name else f"{each.name} {each.version}"
 
 
 def _volume(state: VolumeState) -> str:
@@ -97,19 +310,12 @@ def _volume(state: VolumeState) -> str:
     return f"partition {state.partition}: {', '.join(words)}"
 
 
-def _shown(value: object) -> str:
-    if isinstance(value, Unknown):
-        return f"unknown: {value.why}"
-    if value is None:
-        return "absent"
-    if isinstance(value, bool):
-        return "present" if value else "absent"
-    return str(value) or "(empty)"
-
-
-def _run(run: Any) -> str:
+def _run(run: Any, reasons: _Reasons) -> str:
     if not isinstance(run, dict):
-        return _shown(run)
+        return reasons.shown(run)
     options = ", ".join(run["options"]) or "no options in the log"
-    started = rfc3339(run["started"]) if run["started"] else "at an unknown time"
-    return f"{run['ending']}; started {started} (local time), {options}"
+    return f"{run['ending']}; {_span(run['started'], run['ended'])}, {options}"
+
+
+def _time(time: datetime) -> str:
+    return rfc3339(time) + ("" if time.tzinfo else " (local time)")

@@ -18,6 +18,14 @@ _VERDICT_COLOURS = {
 }
 _SEVERITY_COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTICE: "cyan"}
 _LABEL = 10
+_MOST_EVIDENCE = {Severity.ERROR: 6, Severity.WARNING: 2}
+"""Pieces of evidence of one finding that are shown without --verbose."""
+
+
+_MOST_COMMANDS = 3
+"""Commands of a warning that are."""
+_MOST_NAMES = 20
+"""Checks that are named without --verbose because they passed; more are counted."""
 
 
 def render(
@@ -64,28 +72,57 @@ class _Page:
 
     def _failures(self, report: Report, verbose: bool) -> Iterator[str]:
         failures = [each for each in report.findings if each.status is Status.FAILED]
+        brief = [] if verbose else [each for each in failures if each.severity is Severity.NOTICE]
         shown: set[Evidence] = set()
         remedies: set[Remedy] = set()
+        mended: set[str] = set()
         for judged in sorted(failures, key=lambda each: each.severity.rank):
+            if judged in brief:
+                continue
             yield ""
-            label = self._paint(judged.severity.value, "bold", _SEVERITY_COLOURS[judged.severity])
-            yield f"  {label}: {judged.check.id}"
+            yield f"  {self._label(judged)}: {judged.check.id}"
             if judged.message != report.summary:
                 yield from self._prose(judged.message, 4)
             # What one finding showed, the next need not repeat.
-            yield from self._evidence([each for each in judged.evidence if verbose or each not in shown])
+            evidence = [each for each in judged.evidence if verbose or each not in shown]
+            error = judged.severity is Severity.ERROR
+            most = len(evidence) if verbose else _MOST_EVIDENCE[judged.severity]
+            shown_how = self._evidence if error or verbose else self._in_short
+            yield from shown_how(evidence[:most])
+            if len(evidence) > most:
+                yield from self._labelled("and", f"{len(evidence) - most} more (--verbose)")
             shown.update(judged.evidence)
-            # An error's remedy covers the warnings beside it.
-            covered = judged.remedy in remedies or (remedies and judged.severity is not Severity.ERROR)
+            # An error's remedy covers the warnings of its family.
+            covered = judged.remedy in remedies or (judged.check.family in mended and not error)
             if judged.remedy and (verbose or not covered):
                 remedies.add(judged.remedy)
-                yield from self._remedy(judged.remedy)
-                yield from self._labelled("see", judged.check.references[0])
+                mended |= {judged.check.family} if error else set()
+                yield from self._remedy(judged.remedy, whole=error or verbose)
+                if error or verbose:
+                    yield from self._labelled("see", judged.check.references[0])
+        if brief:
+            yield ""
+        for judged in brief:
+            first, *more = self._prose(f"notice: {judged.check.id}: {judged.message}", 2, hanging=4)
+            yield first.replace("notice", self._label(judged), 1)
+            yield from more
 
-    def _remedy(self, remedy: Remedy) -> Iterator[str]:
-        yield from self._labelled("to do", remedy.text)
-        for command in remedy.commands:
-            yield " " * (4 + _LABEL) + self._paint(printable(command), "cyan")
+    def _label(self, judged: Judged) -> str:
+        return self._paint(judged.severity.value, "bold", _SEVERITY_COLOURS[judged.severity])
+
+    def _remedy(self, remedy: Remedy, *, whole: bool = True) -> Iterator[str]:
+        """What to do; the commands of a warning speak for themselves."""
+        label = "to do"
+        if whole or not remedy.commands:
+            yield from self._labelled(label, remedy.text)
+            label = ""
+        most = len(remedy.commands) if whole else _MOST_COMMANDS
+        for command in remedy.commands[:most]:
+            padded = self._paint(label, "dim") + " " * (_LABEL - len(label))
+            yield " " * 4 + padded + self._paint(printable(command), "cyan")
+            label = ""
+        if len(remedy.commands) > most:
+            yield from self._labelled("and", f"{len(remedy.commands) - most} more (--verbose)")
 
     def _unknowns(self, report: Report) -> Iterator[str]:
         """What could not be answered, together where it is for the same reason."""
@@ -127,6 +164,17 @@ class _Page:
                 yield from self._labelled("time", rfc3339(each.time) + zone)
                 time = each.time
 
+    def _in_short(self, evidence: Iterable[Evidence]) -> Iterator[str]:
+        """Where and what in a line: for warnings, of which there may be many."""
+        for each in evidence:
+            where = each.where
+            if where.key is not None:
+                hive = (where.path or "").rpartition("\\")[2]
+                place = "\\".join(part for part in (hive, where.key, where.value) if part)
+            else:
+                place = self._place(where)
+            yield from self._labelled("found", f"{place}: {each.found}")
+
     @staticmethod
     def _place(where: Location) -> str:
         place = [f"partition {where.partition}"] if where.partition is not None else []
@@ -140,7 +188,9 @@ class _Page:
     def _rest(self, report: Report) -> Iterator[str]:
         for status, label in ((Status.PASSED, "passed"), (Status.NOT_APPLICABLE, "n/a")):
             names = [each.check.id for each in report.findings if each.status is status]
-            if names:
+            if len(names) > _MOST_NAMES:
+                yield from self._labelled(label, f"{len(names)} checks (--verbose lists them)", 2)
+            elif names:
                 yield from self._labelled(label, ", ".join(names), 2)
 
     def _rest_at_length(self, report: Report) -> Iterator[str]:

@@ -5,16 +5,15 @@ sequence numbers or a wrong checksum the newest writes lie in the transaction lo
 file, and what stands in it may be old: the logs are applied in memory, or nothing is read.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import NamedTuple
 
 from validator.disk.container import unpack_at
-from validator.disk.ntfs import NtfsFile
 from validator.disk.upcase import upcase
 from validator.evidence import Evidence, Layer, Location, Unreadable, damaged, made_good
 from validator.redaction import redact_bytes
-from validator.source import ByteSource, Pages
+from validator.source import ByteSource, File, Pages
 from validator.windows.hive_log import base_block_checksum, is_intact, recover
 from validator.windows.witness import RegfWitness
 
@@ -28,9 +27,11 @@ MAX_DATA = 2**20
 """Nothing that is judged is near it."""
 MAX_NAME = 32 * 2**10
 MAX_NAMES = 2**16
-"""Names that are compared before a key is called absent."""
+"""Names that are listed, or compared before a key is called absent."""
 MAX_SUBKEYS = 2**17
 MAX_VALUES = 2**14
+MAX_LISTED = 16 * 2**20
+"""Bytes that the values of a key that are listed have together: they may all refer to the same data."""
 REG_SZ, REG_EXPAND_SZ, REG_BINARY, REG_DWORD = 1, 2, 3, 4
 TYPE_NAMES = {
     0: "REG_NONE",
@@ -47,6 +48,8 @@ _COMPRESSED_NAME = 0x20
 _ELSEWHERE = 0x01 | 0x02 | 0x10 | 0x40
 """Flags of keys that are volatile, lead to another hive or key, or are predefined handles."""
 _VALUE_COMPRESSED_NAME = 0x0001
+_INLINE = 0x80000000
+"""In the length of a value: its data stands in the value itself."""
 _TRANSACTIONS = 0x00000001
 """Flag of the base block: pending or anticipated transactions, as in nearly every SYSTEM hive."""
 _SPEC = "regf"
@@ -116,6 +119,19 @@ class Key(NamedTuple):
     subkey_list: int
     values: int
     value_list: int
+    flags: int
+
+
+class _StoredValue(NamedTuple):
+    """A value whose name verified, its data not read yet."""
+
+    name: str
+    cell: int
+    length: int
+    content: int
+    type: int
+    inline: bytes
+    """Where the data stands if there is little of it, instead of the cell of `content`."""
 
 
 def filetime(ticks: int) -> datetime | None:
@@ -137,10 +153,10 @@ class Hive:
 
     Raises:
         Unreadable: from the constructor where the base block does not verify and no log makes it good;
-            from `key` and `value` where a cell on the way does not.
+            from all that reads keys and values where a cell on the way does not.
     """
 
-    def __init__(self, file: NtfsFile, logs: Sequence[NtfsFile] = ()) -> None:
+    def __init__(self, file: File, logs: Sequence[File] = ()) -> None:
         self.path = file.path
         self.recovered: tuple[Evidence, ...] = ()
         self.transactional = False
@@ -150,6 +166,10 @@ class Hive:
         self._bins: dict[int, tuple[int, int]] = {}
         self._walked: dict[int, tuple[set[int], int]] = {}
         self._keys: dict[str, Key | None] = {}
+        self._lists: dict[int, list[tuple[int, int | bytes | None]]] = {}
+        """What `_children` found, by the key's cell: some keys are asked for many of their sub-keys."""
+        self._present: dict[int, frozenset[str]] = {}
+        """The names of all sub-keys of a key, in capitals, by its cell."""
         if not file.size:
             raise self._damage(0, "a base block of 4096 bytes", "an empty file")
         if fault := self._fault(file):
@@ -166,9 +186,14 @@ class Hive:
         self._source = Pages(self._source.read_at, self._source.size)
         self._verify_base_block(self._source.read_at(0, 512))
         self._witness = RegfWitness(self._source)
-        self.root = self._key(self._root_cell, "", None)
+        self.root = self._opened(self._key(self._root_cell, "", None))
 
-    def _fault(self, file: NtfsFile) -> Unreadable | None:
+    @property
+    def content(self) -> ByteSource:
+        """The bytes of the file, with what its logs made of them."""
+        return self._source
+
+    def _fault(self, file: File) -> Unreadable | None:
         """What makes the hive dirty, or None."""
         if file.size < BASE_BLOCK:
             return self._damage(0, "a base block of 4096 bytes", f"a file of {file.size} bytes")
@@ -277,11 +302,15 @@ class Hive:
         if parent is not None and stored_parent != parent:
             found = f"{stored_parent:#x}"
             raise self._damage(BASE_BLOCK + offset + 20, f"the parent key {parent:#x}", found, path)
-        if flags & _ELSEWHERE:
-            found = f"flags {flags:#x}: its content is kept elsewhere"
-            raise self._damage(BASE_BLOCK + offset + 2, "a key of its own", found, path)
         name = self._name(data[76 : 76 + name_length], bool(flags & _COMPRESSED_NAME), offset, path)
-        return Key(path, name, offset, filetime(ticks), subkeys, subkey_list, values, value_list)
+        return Key(path, name, offset, filetime(ticks), subkeys, subkey_list, values, value_list, flags)
+
+    def _opened(self, key: Key) -> Key:
+        """A key whose content is in this hive under it; of others nothing but the name counts."""
+        if key.flags & _ELSEWHERE:
+            found = f"flags {key.flags:#x}: its content is kept elsewhere"
+            raise self._damage(BASE_BLOCK + key.cell + 2, "a key of its own", found, key.path)
+        return key
 
     def key(self, path: str) -> Key | None:
         """The key at a path below the root, or None where it is verified not to be there."""
@@ -290,6 +319,26 @@ class Hive:
             above = self.key(parent) if parent else self.root
             self._keys[path] = None if above is None else self._subkey(above, name)
         return self._keys[path]
+
+    def subkeys(self, path: str) -> tuple[str, ...]:
+        """Names of the sub-keys of a key, in the order of its list; none where there is no such key.
+
+        Keys that lead elsewhere are named too. There is no second reader of this: what an answer of
+        error severity rests on must be asked for through `value`.
+
+        Raises:
+            Unreadable: also where names are out of order or twice, or more than `MAX_NAMES`.
+        """
+        key = self.key(path) if path else self.root
+        if key is None or not key.subkeys:
+            return ()
+        names = tuple(self._names(self._children(key, key.path), key, key.path))
+        upper = [upcase(name) for name in names]
+        for before, name in zip(upper, upper[1:]):
+            if before >= name:
+                expected = f"“{name}” in the order of the sub-keys' names"
+                raise self._damage(BASE_BLOCK + key.subkey_list, expected, f"it after “{before}”", key.path)
+        return names
 
     def _subkey(self, key: Key, name: str) -> Key | None:
         """One sub-key by name.
@@ -300,11 +349,8 @@ class Hive:
         if not key.subkeys:
             return None
         path = f"{key.path}\\{name}".lstrip("\\")
-        entries = self._subkey_list(key.subkey_list, path, depth=0)
+        entries = self._children(key, path)
         cells = [cell for cell, _ in entries]
-        if len(entries) != key.subkeys or len(set(cells)) != len(cells):
-            found = f"a list of {len(entries)}, {len(set(cells))} of them different"
-            raise self._damage(BASE_BLOCK + key.cell, f"{key.subkeys} sub-keys", found, key.path)
         index = self._halve(cells, key, name, path)
         if index is None:
             self._refuse_hidden(entries, key, name, path)
@@ -316,7 +362,27 @@ class Hive:
         if hint is not None and name.isascii() and hint not in _hints(name):
             where = BASE_BLOCK + key.subkey_list
             raise self._damage(where, "the hint of this key's name", "another one", path)
-        return self._key(cells[index], path, key.cell)
+        return self._opened(self._key(cells[index], path, key.cell))
+
+    def _children(self, key: Key, path: str) -> list[tuple[int, int | bytes | None]]:
+        """The list of a key's sub-keys (see `_subkey_list`), as many as the key says and all different."""
+        if (known := self._lists.get(key.cell)) is not None:
+            return known
+        entries = self._subkey_list(key.subkey_list, path, depth=0)
+        different = len({cell for cell, _ in entries})
+        if len(entries) != key.subkeys or different != len(entries):
+            found = f"a list of {len(entries)}, {different} of them different"
+            raise self._damage(BASE_BLOCK + key.cell, f"{key.subkeys} sub-keys", found, key.path)
+        self._lists[key.cell] = entries
+        return entries
+
+    def _names(self, entries: list[tuple[int, int | bytes | None]], key: Key, path: str) -> Iterator[str]:
+        """The names of the sub-keys in a list, a bounded number of them."""
+        if len(entries) > MAX_NAMES:
+            found = f"{len(entries)} names to compare"
+            raise self._damage(BASE_BLOCK + key.cell, f"at most {MAX_NAMES} sub-keys", found, path)
+        for cell, _ in entries:
+            yield self._key(cell, path, key.cell).name
 
     def _compare(self, cell: int, key: Key, name: str, path: str) -> int:
         """Whether the name of the key in a cell comes before (-1), is (0), or comes after a name."""
@@ -337,13 +403,11 @@ class Hive:
         self, entries: list[tuple[int, int | bytes | None]], key: Key, name: str, path: str
     ) -> None:
         """Absence is only believed when no name in the list is the one that was looked for."""
-        if len(entries) > MAX_NAMES:
-            found = f"{len(entries)} names to compare"
-            raise self._damage(BASE_BLOCK + key.cell, f"at most {MAX_NAMES} sub-keys", found, path)
-        for cell, _ in entries:
-            if not self._compare(cell, key, name, path):
-                expected = "sub-keys in the order of their names"
-                raise self._damage(BASE_BLOCK + key.subkey_list, expected, "this one out of order", path)
+        if key.cell not in self._present:
+            self._present[key.cell] = frozenset(map(upcase, self._names(entries, key, path)))
+        if upcase(name) in self._present[key.cell]:
+            expected = "sub-keys in the order of their names"
+            raise self._damage(BASE_BLOCK + key.subkey_list, expected, "this one out of order", path)
 
     def _subkey_list(self, offset: int, path: str, depth: int) -> list[tuple[int, int | bytes | None]]:
         """Cells of the sub-keys with the hint that the list gives for each: hash, letters or None."""
@@ -387,9 +451,38 @@ class Hive:
             raise self._damage(BASE_BLOCK + key.cell, expected, f"{ours}; by dissect.regf {other}", path)
         return found
 
+    def values(self, path: str) -> tuple[Value, ...]:
+        """All values of a key, in the order of its list; none where there is no such key.
+
+        There is no second reader of this: what an answer of error severity rests on must be asked for
+        through `value`.
+
+        Raises:
+            Unreadable: also where two have one name, or they have more than `MAX_LISTED` bytes together.
+        """
+        key = self.key(path) if path else self.root
+        stored = [] if key is None else self._stored_values(key)
+        if key is None or not stored:
+            return ()
+        where = BASE_BLOCK + key.value_list
+        if len({upcase(each.name) for each in stored}) != len(stored):
+            raise self._damage(where, "values of different names", "two of one name", key.path)
+        if sum(each.length & ~_INLINE for each in stored) > MAX_LISTED:
+            raise self._damage(where, f"values of at most {MAX_LISTED} bytes together", "more", key.path)
+        return tuple(self._value(each, key) for each in stored)
+
     def _find_value(self, key: Key, name: str) -> Value | None:
+        found = [each for each in self._stored_values(key) if upcase(each.name) == upcase(name)]
+        if len(found) > 1:
+            raise self._damage(
+                BASE_BLOCK + key.value_list, f"one value {name}", f"{len(found)} of them", key.path
+            )
+        return self._value(found[0], key) if found else None
+
+    def _stored_values(self, key: Key) -> list[_StoredValue]:
+        """All values of a key without their data."""
         if not key.values:
-            return None
+            return []
         if key.values > MAX_VALUES:
             raise self._damage(
                 BASE_BLOCK + key.cell, f"at most {MAX_VALUES} values", str(key.values), key.path
@@ -397,44 +490,36 @@ class Hive:
         cells = unpack_at(f"<{key.values}I", self._cell(key.value_list, key.path, 4 * key.values))
         if len(set(cells)) != len(cells):
             raise self._damage(BASE_BLOCK + key.value_list, "each value once", "one twice", key.path)
-        found = [value for cell in cells if (value := self._value(cell, key, name)) is not None]
-        if len(found) > 1:
-            raise self._damage(
-                BASE_BLOCK + key.value_list, f"one value {name}", f"{len(found)} of them", key.path
-            )
-        return found[0] if found else None
+        return [self._stored_value(cell, key.path) for cell in cells]
 
-    def _value(self, offset: int, key: Key, wanted: str) -> Value | None:
-        """The value in a cell, if it has the name that is wanted."""
-        data = self._cell(offset, key.path, 20, MAX_NAME)
+    def _stored_value(self, offset: int, path: str) -> _StoredValue:
+        data = self._cell(offset, path, 20, MAX_NAME)
         if data[:2] != b"vk":
-            raise self._damage(BASE_BLOCK + offset, "a value “vk”", data[:2].hex(" "), key.path)
+            raise self._damage(BASE_BLOCK + offset, "a value “vk”", data[:2].hex(" "), path)
         name_length, length, content, kind, flags = unpack_at("<HIIIH", data, 2)
         if 20 + name_length > len(data):
-            raise self._damage(
-                BASE_BLOCK + offset, "a name inside its cell", f"{name_length} bytes", key.path
-            )
-        name = self._name(data[20 : 20 + name_length], bool(flags & _VALUE_COMPRESSED_NAME), offset, key.path)
-        if upcase(name) != upcase(wanted):
-            return None
-        if length & 0x80000000:
-            length &= 0x7FFFFFFF
+            raise self._damage(BASE_BLOCK + offset, "a name inside its cell", f"{name_length} bytes", path)
+        name = self._name(data[20 : 20 + name_length], bool(flags & _VALUE_COMPRESSED_NAME), offset, path)
+        return _StoredValue(name, offset, length, content, kind, data[8:12])
+
+    def _value(self, stored: _StoredValue, key: Key) -> Value:
+        """A value with its data."""
+        where = BASE_BLOCK + stored.cell + 4
+        length = stored.length
+        if length & _INLINE:
+            length &= ~_INLINE
             if length > 4:
                 found = f"{length} bytes"
-                raise self._damage(
-                    BASE_BLOCK + offset + 4, "at most 4 bytes in the value itself", found, key.path
-                )
-            stored = data[8 : 8 + length]
+                raise self._damage(where, "at most 4 bytes in the value itself", found, key.path)
+            data = stored.inline[:length]
         elif length > MAX_DATA:
-            raise self._damage(
-                BASE_BLOCK + offset + 4, f"a value of at most {MAX_DATA} bytes", f"{length}", key.path
-            )
+            raise self._damage(where, f"a value of at most {MAX_DATA} bytes", f"{length}", key.path)
         elif length > SEGMENT and self._minor > 3:
-            stored = self._big_data(content, length, key.path)
+            data = self._big_data(stored.content, length, key.path)
         else:
-            stored = self._cell(content, key.path, length) if length else b""
-        where = Location(Layer.HIVE, None, self._partition, self.path, key.path, name)
-        return Value(key.path, name, kind, stored, where, key.time)
+            data = self._cell(stored.content, key.path, length) if length else b""
+        place = Location(Layer.HIVE, None, self._partition, self.path, key.path, stored.name)
+        return Value(key.path, stored.name, stored.type, data, place, key.time)
 
     def _name(self, data: bytes, compressed: bool, offset: int, path: str) -> str:
         if compressed:
