@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import textwrap
 from typing import Any
 
 import click
@@ -63,9 +64,12 @@ def _explained(check: Check, colour: bool) -> str:
     """The check's page; commands and addresses as they stand, so that they can be copied."""
     from rich.markdown import Markdown
 
-    why, heading, how = page(check).partition("## Remedy\n")
+    why = page(check).partition("## Remedy\n")[0]
     prose = printed(Markdown(why, hyperlinks=False), colour=colour, width=options.width())
-    return prose + "\n" + (heading + how).replace("```text\n", "").replace("```\n", "").replace("## ", "")
+    remedy = textwrap.fill(check.remedy.text, options.width(), break_long_words=False, break_on_hyphens=False)
+    parts = [f"Remedy\n\n{remedy}", "\n".join(check.remedy.commands)]
+    parts.append("\n".join(["References", "", *(f"- {each}" for each in check.references)]))
+    return prose + "\n" + "\n\n".join(filter(None, parts)) + "\n"
 
 
 def _listed(colour: bool) -> str:
