@@ -19,6 +19,7 @@ from validator.facts import (
     setup,
     sysprep,
     system,
+    target,
     volume,
 )
 
@@ -117,5 +118,6 @@ INSTALLATION_FACTS: dict[str, Callable[..., Any]] = {
         setup.product,
         setup.architecture,
         setup.setup_state,
+        target.target,
     )
 }

@@ -13,7 +13,7 @@ from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
 from validator.disk.ntfs import NtfsVolume
-from validator.evidence import Evidence, Layer, Location, damaged
+from validator.evidence import Layer, Location, damaged
 from validator.facts.boot import BootStoreFile
 from validator.facts.model import Attempt, Facts, Unknown
 from validator.facts.provisioning import AgentService
@@ -323,25 +323,6 @@ def user_profiles(software_hive: Hive) -> tuple[UserProfile, ...]:
 # -- through dissect.target --------------------------------------------------------------------------
 
 
-def target(
-    file_system: NtfsVolume,
-    software_hive: Attempt[Hive],
-    system_hive: Attempt[Hive],
-    control_set: Attempt[str],
-) -> WindowsTarget:
-    """The volume and the hives that verified, as dissect.target sees them."""
-    hives = {"SOFTWARE": _hive_or_why(software_hive), "SYSTEM": _hive_or_why(system_hive)}
-    return WindowsTarget(file_system, hives, control_set.value or _why(control_set))
-
-
-def _hive_or_why(attempt: Attempt[Hive]) -> Hive | Evidence:
-    return attempt.value if attempt.value is not None else _why(attempt)
-
-
-def _why(attempt: Attempt[Any]) -> Evidence:
-    return attempt.unknown or Evidence(Location(Layer.TOOL), "nothing")
-
-
 def added_applications(target: WindowsTarget) -> tuple[AddedApplication, ...]:
     """The applications that are installed for all users, by their names."""
     found = (
@@ -386,7 +367,6 @@ PICTURE_FACTS: dict[str, Callable[..., Any]] = {
         azure_agent,
         local_accounts,
         user_profiles,
-        target,
         added_applications,
         added_services,
         added_tasks,
