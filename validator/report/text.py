@@ -20,12 +20,10 @@ _SEVERITY_COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity
 _LABEL = 10
 _MOST_EVIDENCE = {Severity.ERROR: 6, Severity.WARNING: 2}
 """Pieces of evidence of one finding that are shown without --verbose."""
-
-
 _MOST_COMMANDS = 3
 """Commands of a warning that are."""
 _MOST_NAMES = 20
-"""Checks that are named without --verbose because they passed; more are counted."""
+"""Checks that are named without --verbose though nothing is wrong; more are counted."""
 
 
 def render(
@@ -186,11 +184,16 @@ class _Page:
     # -- the rest ------------------------------------------------------------------------------
 
     def _rest(self, report: Report) -> Iterator[str]:
-        for status, label in ((Status.PASSED, "passed"), (Status.NOT_APPLICABLE, "n/a")):
-            names = [each.check.id for each in report.findings if each.status is status]
-            if len(names) > _MOST_NAMES:
-                yield from self._labelled(label, f"{len(names)} checks (--verbose lists them)", 2)
-            elif names:
+        rest = [
+            (label, [each.check.id for each in report.findings if each.status is status])
+            for status, label in ((Status.PASSED, "passed"), (Status.NOT_APPLICABLE, "n/a"))
+        ]
+        if sum(len(names) for _, names in rest) > _MOST_NAMES:
+            counts = ", ".join(f"{len(names)} {label}" for label, names in rest if names)
+            yield from self._labelled("checks", f"{counts} (--verbose lists them)", 2)
+            return
+        for label, names in rest:
+            if names:
                 yield from self._labelled(label, ", ".join(names), 2)
 
     def _rest_at_length(self, report: Report) -> Iterator[str]:
