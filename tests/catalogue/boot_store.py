@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 
+from tests.catalogue.drivers import kept_elsewhere
 from tests.catalogue.model import Case, cannot_tell, fails, not_applicable, passes
 from tests.images import Disk, Esp, Hive, Msr, Ntfs, SystemReserved, Vhdx, Windows, disk_of, hive_log
 from tests.images.boot import (
@@ -147,6 +148,7 @@ DEVICES_CASES = (
     not_applicable(DEVICES, "no default", disk=uefi(NO_DEFAULT)),
     not_applicable(DEVICES, "an unknown layout", shows="type 3", disk=uefi(boot_store(device=SERIAL))),
     not_applicable(DEVICES, "a cut device", disk=uefi(boot_store(device=locate(SYSTEM_ROOT)[:40]))),
+    passes(DEVICES, "a loader that Windows compressed", damage=kept_elsewhere(WINLOAD_EFI)),
     fails(DEVICES, "the loader is missing", "error", says="not there", shows=r"winload.efi",
           change=lambda windows: windows.file(WINLOAD_EFI, ABSENT), verdict="undeployable"),
     fails(DEVICES, "the loader is missing on a partition", "error", disk=on_partition(2),

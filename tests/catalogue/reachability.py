@@ -6,6 +6,7 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
+from tests.catalogue.drivers import kept_elsewhere
 from tests.catalogue.model import Case, cannot_tell, fails, passes
 from tests.images import ABSENT, SERVICES_KEY, VERSION_KEY, Raw, Windows, generalized, installed, wim_applied
 from tests.images.hive import Data
@@ -449,6 +450,12 @@ PROVIDERS = (
         change=provider(expand(r"%SystemRoot%\System32\acmenp.dll"), SYSTEM_DLL),
     ),
     passes("network-providers", "file name alone", change=provider("acmenp.dll", SYSTEM_DLL)),
+    passes(
+        "network-providers",
+        "compressed by Windows",
+        change=provider("acmenp.dll", SYSTEM_DLL),
+        damage=kept_elsewhere(SYSTEM_DLL),
+    ),
     passes(
         "network-providers",
         "in Program Files",

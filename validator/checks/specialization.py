@@ -69,7 +69,7 @@ def specialized_start(pending_setup: PendingSetup) -> Finding:
     kind, command = pending_setup.setup_type, pending_setup.command_line
     number = kind.number if kind is not None else 0
     text = (command.string or "").strip() if command is not None else ""
-    if number == 0 and (kind is None or kind.number == 0):
+    if number == 0:
         return passed("The next start is a normal one.", *present(kind))
     if "windeploy" in text.lower():
         return failed(

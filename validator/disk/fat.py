@@ -248,6 +248,11 @@ class FatVolume:
 
     # -- files ---------------------------------------------------------------------------------
 
+    def size(self, path: str) -> int | None:
+        """The size in bytes of a file, or None where it is verified that there is none; raises as `open`."""
+        file = self.open(path)
+        return None if file is None else file.size
+
     def open(self, path: str) -> "FatFile | None":
         """The file at a path below the root, or None where it is verified that there is none.
 

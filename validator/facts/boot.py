@@ -214,11 +214,9 @@ def _boot_partition(disk: Disk, volume: Volume, scheme: str, known: NtfsVolume |
         # FAT need not say its name; what is neither a FAT nor anything known stays unknown.
         file_system = FatVolume(window(disk, volume.partition), number)
     path = MANAGERS[scheme]
-    manager = file_system.open(path) if file_system is not None else None
+    has_boot_manager = file_system is not None and bool(file_system.size(path))
     where = Location(Layer.FILE_SYSTEM, None, number, f"\\{path}")
-    return BootPartition(
-        volume.partition, volume.kind, file_system, where, manager is not None and bool(manager.size)
-    )
+    return BootPartition(volume.partition, volume.kind, file_system, where, has_boot_manager)
 
 
 def _refuse_suspended(volume: NtfsVolume) -> None:
@@ -251,11 +249,11 @@ def fallback_loaders(system_volume: SystemVolume) -> tuple[Evidence, ...]:
     if system_volume.scheme != "gpt":
         return ()
     return tuple(
-        Evidence(Location(Layer.FILE_SYSTEM, None, each.partition.number, file.path), f"{file.size} bytes")
+        Evidence(Location(Layer.FILE_SYSTEM, None, each.partition.number, f"\\{path}"), f"{size} bytes")
         for each in system_volume.partitions
         if each.file_system is not None
         for path in FALLBACKS
-        if (file := each.file_system.open(path)) is not None and file.size
+        if (size := each.file_system.size(path))
     )
 
 
@@ -308,7 +306,7 @@ def _is_there(file_system: FileSystem, path: str) -> bool:
     if len(parts) > MAX_DEPTH:
         where = Location(Layer.FILE_SYSTEM, None, file_system.partition, redact(path))
         raise damaged(where, expected=f"a path of at most {MAX_DEPTH} folders", found=str(len(parts)))
-    return file_system.open("\\".join(parts)) is not None
+    return file_system.size("\\".join(parts)) is not None
 
 
 def default_installation(

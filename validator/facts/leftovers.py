@@ -146,7 +146,7 @@ def cloud_identities(
     state = software_hive.value(DEFENDER_KEY, "OnboardingState")
     if state is not None and state.number == 1:
         found.append(Identity("Microsoft Defender for Endpoint", state.evidence))
-    if file_system.open(SMS_FILE) is not None:
+    if file_system.size(SMS_FILE) is not None:
         where = Location(Layer.FILE_SYSTEM, None, file_system.partition, "\\" + SMS_FILE)
         found.append(Identity("Configuration Manager", Evidence(where, "the client's identifier")))
     return tuple(found)

@@ -172,7 +172,9 @@ def agent_services(services: Services, file_system: NtfsVolume) -> tuple[AgentSe
         service = services.get(name)
         if service is not None:
             path = driver_path(service)
-            present = path is not None and _file(file_system, path) is not None
+            present = (
+                path is not None and not file_system.is_folder(path) and file_system.size(path) is not None
+            )
             found.append(AgentService(service, path, present))
     return tuple(found)
 

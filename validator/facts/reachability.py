@@ -332,7 +332,7 @@ def network_providers(
             continue
         path = system_hive.value(rf"{services.key}\{name}\NetworkProvider", "ProviderPath")
         file = provider_file(path.string or "") if path is not None else None
-        there = None if file is None else file_system.open(file) is not None
+        there = None if file is None else file_system.size(file) is not None
         found.append(NetworkProvider(name, path, there))
     return tuple(found)
 

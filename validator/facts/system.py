@@ -143,7 +143,7 @@ def membership(system_hive: Hive, control_set: str, file_system: NtfsVolume) -> 
     found = Membership(
         domain, system_hive.value(rf"{control_set}\Control\ProductOptions", "ProductType"), None
     )
-    if not found.controller or file_system.open(DIRECTORY_FILE) is None:
+    if not found.controller or file_system.size(DIRECTORY_FILE) is None:
         return found
     where = Location(Layer.FILE_SYSTEM, None, file_system.partition, "\\" + DIRECTORY_FILE)
     return found._replace(directory=where)
