@@ -1,6 +1,7 @@
 """`image-validator check`: judge images."""
 
 import os
+from datetime import datetime, timezone
 
 import click
 
@@ -8,10 +9,9 @@ from validator import __version__
 from validator.checks.model import Severity
 from validator.cli import options
 from validator.profiles import DEFAULT_PROFILE, PROFILES
+from validator.report.formats import FORMATS, Style, render
 from validator.report.model import RunReport
 from validator.report.printable import printable
-
-FORMATS = ("text", "json")
 
 
 class _ReportFile(click.ParamType):  # type: ignore[type-arg, unused-ignore]
@@ -100,6 +100,7 @@ def command(
     """
     if quiet and verbose:
         raise click.UsageError("--quiet and --verbose exclude each other")
+    started = datetime.now(timezone.utc)
     paths, unmatched = options.images(images)
     _refuse_to_overwrite([*paths, *parents], reports)
     from validator.judging import ExitCode, exit_code
@@ -124,22 +125,13 @@ def command(
     code = exit_code(judgements, Severity(fail_on), unmatched=bool(unmatched))
     for pattern in unmatched:
         click.echo(f"nothing to check: no image matches {printable(pattern)}", err=True)
-    run = RunReport(__version__, profile, code, results)
+    run = RunReport(__version__, started, profile, code, results)
     colour = options.colour(no_color)
-    options.show(_render(output_format, run, colour, options.width(), quiet, verbose), colour=colour)
+    style = Style(colour, options.width(), quiet, verbose)
+    options.show(render(output_format, run, style), colour=colour)
     for kind, path in reports:
-        _write(path, _render(kind, run, False, 80, quiet, verbose))
+        _write(path, render(kind, run, Style(quiet=quiet, verbose=verbose)))
     return ExitCode.DEPLOYABLE.value if exit_zero else code.value
-
-
-def _render(kind: str, run: RunReport, colour: bool, width: int, quiet: bool, verbose: bool) -> str:
-    if kind == "json":
-        from validator.report import json
-
-        return json.render(run)
-    from validator.report import text
-
-    return text.render(run, colour=colour, width=width, quiet=quiet, verbose=verbose)
 
 
 def _refuse_to_overwrite(images: list[str], reports: tuple[tuple[str, str], ...]) -> None:

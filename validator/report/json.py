@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from validator.evidence import Evidence
 from validator.facts.model import Unknown
 from validator.judging import Judged, Verdict
+from validator.report.formats import Style
 from validator.report.model import FORMAT_VERSION, Report, ReportFacts, RunReport, rfc3339
 from validator.report.printable import without_surrogates
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from validator.facts.picture import Picture
 
 
-def render(run: RunReport) -> str:
+def render(run: RunReport, style: Style) -> str:
     """The run as one JSON object, indented, ASCII only, with a closing line feed."""
     return dumps(as_data(run))
 

@@ -10,6 +10,7 @@ from validator.disk.volumes import Volume
 from validator.facts.image import Installation
 from validator.facts.model import Unknown
 from validator.facts.setup import Product, SetupState
+from validator.facts.timeline import Event
 from validator.facts.volume import VolumeState
 from validator.judging import ExitCode, Judged, Judgement, Verdict
 from validator.source import ReadCount
@@ -60,6 +61,8 @@ class Report:
     duration_ms: float
     picture: "Picture | None" = None
     """What only `inspect` asks for; None where nobody did."""
+    timeline: tuple[Event, ...] | None = None
+    """What happened to the installation, the first first; None where nobody asked."""
 
     @property
     def verdict(self) -> Verdict:
@@ -82,6 +85,8 @@ class RunReport:
     """One run of the command over several images."""
 
     tool_version: str
+    started: datetime
+    """UTC."""
     profile: str
     exit_code: ExitCode
     images: tuple[Report, ...]

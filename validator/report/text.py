@@ -7,6 +7,7 @@ from validator.checks.model import Remedy, Severity, Status
 from validator.evidence import Evidence, Location
 from validator.facts.model import Unknown
 from validator.judging import Judged, Verdict
+from validator.report.formats import Style
 from validator.report.model import Report, RunReport, rfc3339
 from validator.report.printable import printable
 
@@ -26,24 +27,14 @@ _MOST_NAMES = 20
 """Checks that are named without --verbose though nothing is wrong; more are counted."""
 
 
-def render(
-    run: RunReport, *, colour: bool = False, width: int = 80, quiet: bool = False, verbose: bool = False
-) -> str:
-    """The run as text.
-
-    Args:
-        run: what to show.
-        colour: whether to use ANSI colours.
-        width: columns to wrap prose at; commands are never wrapped, so that they can be copied.
-        quiet: only verdicts and their reasons.
-        verbose: also what passed, every layer, and all evidence.
-    """
-    page = _Page(colour, width)
-    blocks = ["\n".join(page.image(image, quiet, verbose)) for image in run.images]
+def render(run: RunReport, style: Style) -> str:
+    """The run as text."""
+    page = _Page(style.colour, style.width)
+    blocks = ["\n".join(page.image(image, style.quiet, style.verbose)) for image in run.images]
     if len(run.images) > 1:
         counts = ", ".join(f"{run.count(verdict)} {verdict.value}" for verdict in Verdict)
         blocks.append(f"{len(run.images)} images: {counts}")
-    return ("\n" if quiet else "\n\n").join(blocks) + "\n" if blocks else ""
+    return ("\n" if style.quiet else "\n\n").join(blocks) + "\n" if blocks else ""
 
 
 class _Page:

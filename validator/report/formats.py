@@ -1,0 +1,28 @@
+"""The formats of a report: each is a module with a function `render`, loaded when it is asked for."""
+
+import importlib
+from typing import NamedTuple
+
+from validator.report.model import RunReport
+
+FORMATS = ("text", "json")
+
+
+class Style(NamedTuple):
+    """How a report for a person looks; formats for programs have one look only."""
+
+    colour: bool = False
+    """Whether to use ANSI colours."""
+    width: int = 80
+    """Columns to wrap prose at; commands are never wrapped, so that they can be copied."""
+    quiet: bool = False
+    """Only verdicts and their reasons."""
+    verbose: bool = False
+    """Also what passed, every layer, and all evidence."""
+
+
+def render(name: str, run: RunReport, style: Style) -> str:
+    """The run in a format of `FORMATS`."""
+    module = importlib.import_module(f"validator.report.{name.replace('-', '_')}")
+    text: str = module.render(run, style)
+    return text
