@@ -5,20 +5,60 @@ from pathlib import Path
 
 from validator.checks import ALL_CHECKS
 from validator.checks.pages import index, page
+from validator.windows.sysprep_failures import Failure, knowledge
 
-CHECKS = Path(__file__).parent / "checks"
+DOCS = Path(__file__).parent
+CHECKS = DOCS / "checks"
+FAILURES = DOCS / "sysprep-failures.md"
 
 
 def pages() -> dict[Path, str]:
     """Every generated page by its path."""
     generated = {CHECKS / f"{check.id}.md": page(check) for check in ALL_CHECKS}
-    return {CHECKS / "README.md": index(ALL_CHECKS), **generated}
+    return {CHECKS / "README.md": index(ALL_CHECKS), **generated, FAILURES: failures_page()}
+
+
+def failures_page() -> str:
+    """What is known of sysprep's failures."""
+    entries = "\n".join(map(_entry, knowledge().failures))
+    return f"""# Why sysprep fails
+
+Generated from `validator/knowledge/sysprep_failures.toml` by `python docs/generate.py`. Where sysprep's last
+run failed, the finding `image-state` names the first of these whose signature stands in its log, with the
+line, what to do, and what the disk itself says to it. A failure that is not here is shown by its last words.
+
+A new entry is an entry of that file and a log, `tests/logs/ID.log`, in which it is found
+([CONTRIBUTING.md](../CONTRIBUTING.md)).
+{entries}"""
+
+
+def _entry(failure: Failure) -> str:
+    signatures = "\n".join(pattern.pattern for pattern in failure.signatures)
+    commands = "\n".join(failure.commands)
+    doubt = "" if failure.confirmed else "\nThe wording was not confirmed by a log.\n"
+    where = {"sysprep": "sysprep's log", "setup": "the log of Windows Setup"}[failure.log]
+    sources = "\n".join(f"- {source}" for source in failure.sources)
+    fence = f"\n```text\n{commands}\n```\n" if commands else ""
+    asked = f"\nThe disk is asked about: {', '.join(failure.disk)}.\n" if failure.disk else ""
+    return f"""
+## {failure.id}
+
+{failure.cause[0].upper()}{failure.cause[1:]}. Found in {where} by:
+
+```text
+{signatures}
+```
+{doubt}
+{failure.remedy}
+{fence}{asked}
+{sources}
+"""
 
 
 def main(arguments: list[str]) -> int:
     """Write the pages, or with `--check` compare them."""
     wanted = pages()
-    present = set(CHECKS.glob("*.md")) - {CHECKS / "not-checked.md"}
+    present = {FAILURES, *CHECKS.glob("*.md")} - {CHECKS / "not-checked.md"}
     stale = sorted(
         path
         for path in wanted.keys() | present

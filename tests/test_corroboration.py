@@ -418,7 +418,7 @@ def test_a_broken_generalization_is_told_by_its_log(command: Command, image: Ima
     judged = command.judge(image(runs(Run(ending="appx"))(with_state(installed(), UNDEPLOYABLE))))
     found = " ".join(each["found"] for each in judged.finding("image-state")["evidence"])
     assert "WindowsCalculator" in found
-    assert "0x0f0070" in found
+    assert "0x0f00a8" in found
 
 
 REPEATED: dict[str, Change] = {

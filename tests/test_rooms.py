@@ -14,14 +14,16 @@ import pytest
 import validator
 from validator.checks import ALL_CHECKS
 from validator.facts import IMAGE_FACTS, INSTALLATION_FACTS
-from validator.facts.model import Attempt, parameters
+from validator.facts.model import parameters, takes_attempt
 from validator.facts.picture import PICTURE_FACTS
+from validator.facts.timeline import TIMELINE_FACTS
 
 PACKAGE = Path(validator.__file__).parent
 ROOMS = (
     ("evidence",),
     ("source",),
     ("redaction",),
+    ("knowledge",),
     ("disk",),
     ("windows",),
     ("facts",),
@@ -210,14 +212,14 @@ def test_nobody_is_called_utils() -> None:
 
 # --- facts and checks ----------------------------------------------------------------------------
 
-FACTS = {**IMAGE_FACTS, **INSTALLATION_FACTS, **PICTURE_FACTS}
+FACTS = {**IMAGE_FACTS, **INSTALLATION_FACTS, **PICTURE_FACTS, **TIMELINE_FACTS}
 ASKING = [*((f"fact {name}", function) for name, function in FACTS.items())]
 ASKING += [(f"check {check.id}", check.function) for check in ALL_CHECKS]
 
 
 def unwrapped(annotation: object) -> object:
-    """What is inside `Attempt[...]`."""
-    return typing.get_args(annotation)[0] if typing.get_origin(annotation) is Attempt else annotation
+    """What is inside `Attempt[...]` and `Later[...]`."""
+    return typing.get_args(annotation)[0] if takes_attempt(annotation) else annotation
 
 
 @pytest.mark.parametrize(("who", "function"), ASKING, ids=[who for who, _ in ASKING])

@@ -37,10 +37,9 @@ Image = Callable[..., Path]
 
 SHAPES = {"vhd-fixed": "mbr", "vhdx-dynamic": "gpt"}
 STATES = {
-    COMPLETE: ("This is a specialized disk: run sysprep /generalize.", "sysprep.exe /generalize"),
+    COMPLETE: ("This is a specialized disk", "sysprep.exe /generalize"),
     UNDEPLOYABLE: (
-        "Generalization was started and did not complete: the image must be rebuilt. "
-        "Waiting or editing the value will not help.",
+        "The image must be rebuilt: waiting or editing the value will not help.",
         "Go back to a snapshot from before sysprep, or rebuild the machine",
     ),
     GENERALIZED_AUDIT: ("audit mode", "run it with /oobe instead of /audit"),

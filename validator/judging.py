@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import NamedTuple
 
-from validator.checks.model import Check, Finding, Remedy, Severity, Status, unknown
+from validator.checks.model import Cause, Check, Finding, Remedy, Severity, Status, unknown
 from validator.evidence import Evidence, Layer, Unreadable
 from validator.facts.model import Facts, own_failure
 from validator.profiles import PROFILES
@@ -39,6 +39,13 @@ class Judged(NamedTuple):
     evidence: tuple[Evidence, ...]
     remedy: Remedy | None
     """None where there is nothing to mend."""
+    cause: Cause | None = None
+    """What is behind it, where that is known."""
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """Where it is documented: the cause first, then the check."""
+        return (*(self.cause.references if self.cause else ()), *self.check.references)
 
 
 class Judgement(NamedTuple):
@@ -110,7 +117,8 @@ def _judged(check: Check, profile: str, finding: Finding) -> Judged:
     severity = finding.severity or highest
     if severity.rank < highest.rank:
         severity = highest
-    return Judged(check, finding.status, severity, finding.message, finding.evidence, _remedy(check, finding))
+    remedy = _remedy(check, finding)
+    return Judged(check, finding.status, severity, finding.message, finding.evidence, remedy, finding.cause)
 
 
 def _remedy(check: Check, finding: Finding) -> Remedy | None:

@@ -6,9 +6,13 @@ _HIDDEN = "[redacted]"
 _LONGEST = 1024
 """Characters of a text that are looked at; what lies behind is dropped."""
 _NAME = (
-    r"[\w.-]{0,40}(?:pass(?:word|wd|phrase|code)?|pwd|\bpw|\w{0,20}pw(?=[\"']?\s*[:=])|secret|token|\bsas\b|credentials?|signature"
+    r"[\w.-]{0,40}(?:pass(?:word|wd|phrase|code)?|pwd|\bpw|\w{0,20}pw(?=[\"']?\s*[:=])|secret|(?<!publickey)token|\bsas\b|credentials?|signature"
     r"|(?:account|access|api|shared|primary|secondary|storage|product|private)[-_]?(?:access[-_]?)?key)[\w.-]{0,40}"
 )
+_SETUP_PHASES = (
+    r"(?!pass\s+\[?(?:windowsPE|offlineServicing|generalize|specialize|auditSystem|auditUser|oobeSystem)\b)"
+)
+"""The configuration passes of an answer file are no secrets."""
 _VALUE = r"\"(?:[^\"]|\"\")*\"?[^\s<>&|]*|'(?:[^']|'')*'?[^\s<>&|]*|[^\s\"'()<>&|][^\s<>&|]*"
 _PATTERNS = (
     # An answer file's elements: <Password><Value>SECRET
@@ -16,7 +20,9 @@ _PATTERNS = (
     # PowerShell: ConvertTo-SecureString [-String] SECRET
     re.compile(rf"(?i)(?P<keep>\bConvertTo-SecureString\s+(?:-String\s+)?)(?P<secret>(?!-){_VALUE})"),
     # NAME=SECRET, NAME: SECRET, /NAME:SECRET, -NAME SECRET, $NAME = 'SECRET'
-    re.compile(rf"(?i)(?P<keep>{_NAME}[\"']?(?:\s*[:=]\s*|\s+(?:is\s+)?))(?P<secret>(?![-/(<=:]){_VALUE})"),
+    re.compile(
+        rf"(?i){_SETUP_PHASES}(?P<keep>{_NAME}[\"']?(?:\s*[:=]\s*|\s+(?:is\s+)?))(?P<secret>(?![-/(<=:]){_VALUE})"
+    ),
     re.compile(r"(?i)(?P<keep>[?&](?:sig|sv|se|key|code)=)(?P<secret>[^\s&\"']+)"),
     # schtasks /rp SECRET, psexec -p SECRET, mysql -pSECRET is too like other options
     re.compile(rf"(?i)(?P<keep>(?:^|\s)[/-](?:rp|p)[:\s]\s*)(?P<secret>(?![-/]){_VALUE})"),

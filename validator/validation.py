@@ -20,6 +20,7 @@ from validator.windows.hive import Hive
 
 if TYPE_CHECKING:
     from validator.facts.picture import Picture
+    from validator.facts.timeline import Event
 
 
 def validate(
@@ -32,6 +33,7 @@ def validate(
     will_convert: bool = False,
     nvme: bool = False,
     picture: bool = False,
+    timeline: bool = False,
 ) -> Report:
     """Judge one image.
 
@@ -44,6 +46,7 @@ def validate(
         will_convert: whether the container is converted before the upload.
         nvme: whether the machine's disks will be NVMe.
         picture: whether the report has what `inspect` shows beside what was judged.
+        timeline: whether it has what happened to the installation, and when.
 
     Returns:
         The report. Whatever is wrong with the image, its file included, is said there.
@@ -73,11 +76,12 @@ def validate(
         report_facts = _report_facts(installation)
         layers = _layers(installation)
         shown = _picture(installation) if picture else None
+        life = _timeline(installation) if timeline else None
         if evidence := files.changed():
             judgement = distrust(judgement, evidence)
     duration = (time.perf_counter() - started) * 1000
     count = files.budget.count
-    return Report(name, profile, judgement, report_facts, layers, count, round(duration, 3), shown)
+    return Report(name, profile, judgement, report_facts, layers, count, round(duration, 3), shown, life)
 
 
 def _judge(facts: Facts, profile: str) -> tuple[Facts, Judgement]:
@@ -108,6 +112,12 @@ def _picture(facts: Facts) -> "Picture":
     from validator.facts.picture import picture_of
 
     return picture_of(facts)
+
+
+def _timeline(facts: Facts) -> "tuple[Event, ...]":
+    from validator.facts.timeline import timeline_of
+
+    return timeline_of(facts)
 
 
 def _report_facts(facts: Facts) -> ReportFacts:

@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tests.catalogue.model import Case, cannot_tell, fails, not_applicable, passes
-from tests.images import ABSENT, SETUP_KEY, STATE_KEY, Raw, Windows, generalized, installed, wim_applied
+from tests.images import (
+    ABSENT,
+    SETUP_KEY,
+    STATE_KEY,
+    Raw,
+    Run,
+    Windows,
+    generalized,
+    installed,
+    wim_applied,
+    with_sysprep_run,
+)
 from tests.images.boot import pe_stub
 from tests.images.hive import Data
 from tests.images.hive_log import DIRT
@@ -56,7 +67,61 @@ def no_hive(name: str) -> Change:
     return lambda windows: windows.file(rf"Windows\System32\config\{name}", b"")
 
 
+def told(*options: str) -> Change:
+    """Sysprep ran with these options."""
+    return lambda windows: with_sysprep_run(windows, Run(options=options))
+
+
+def mode(value: Data, manufacturer: Data = ABSENT) -> Change:
+    """Prepared for one hypervisor; what the machine was."""
+    return lambda windows: windows.software(
+        r"Microsoft\Windows\CurrentVersion\Setup\Sysprep", SysprepMode=value
+    ).system(r"ControlSet001\Control\SystemInformation", SystemManufacturer=manufacturer)
+
+
 CASES: tuple[Case, ...] = (
+    passes("sysprep-options"),
+    passes("sysprep-options", "any platform", profile="generalized"),
+    passes(
+        "sysprep-options",
+        "an answer file, any platform",
+        change=told("GENERALIZE", "OOBE", "UNATTEND"),
+        profile="generalized",
+    ),
+    fails(
+        "sysprep-options",
+        "an answer file",
+        "notice",
+        change=told("GENERALIZE", "OOBE", "UNATTEND"),
+        says="sysprep /generalize /oobe /unattend",
+    ),
+    fails("sysprep-options", "for one hypervisor", "notice", change=mode("vm"), says="/mode:vm"),
+    fails(
+        "sysprep-options",
+        "for Hyper-V",
+        "notice",
+        change=mode("vm", "Microsoft Corporation"),
+        shows="Microsoft Corporation",
+    ),
+    fails(
+        "sysprep-options",
+        "for another hypervisor",
+        "warning",
+        change=mode("vm", "VMware, Inc."),
+        says="not Hyper-V",
+        shows="VMware, Inc.",
+    ),
+    fails(
+        "sysprep-options",
+        "for another hypervisor, any platform",
+        "notice",
+        change=mode("vm", "VMware, Inc."),
+        profile="generalized",
+    ),
+    fails("sysprep-options", "media, for one hypervisor", "notice", windows=wim_applied, change=mode("vm")),
+    not_applicable("sysprep-options", "media", windows=wim_applied),
+    not_applicable("sysprep-options", "never generalized", windows=installed),
+    cannot_tell("sysprep-options", change=no_hive("SOFTWARE")),
     passes("skip-rearm", shows="0 (REG_DWORD)"),
     passes("skip-rearm", "absent", change=skip(ABSENT)),
     passes("skip-rearm", "no key", change=lambda w: w.without_key("SOFTWARE", ACTIVATION_KEY)),

@@ -109,9 +109,9 @@ class Run:
 
     def _validated(self) -> list[Line]:
         return [
-            Line("WinMain:Pre-validating 'cleanup' internal providers.", 0x0F00D7, after=1),
+            Line("WinMain:Pre-validing 'cleanup' internal providers.", 0x0F00D7, after=1),
             _module("Sysprep_Clean_Validate_Opk", "spopk.dll"),
-            Line("WinMain:Pre-validating 'generalize' internal providers.", 0x0F00D7, after=2),
+            Line("WinMain:Pre-validing 'generalize' internal providers.", 0x0F00D7, after=2),
             _module("SysprepGeneralizeValidate", "AppxSysprep.dll"),
             _module("BitLocker_Validate", "BdeSysprep.dll"),
         ]
@@ -119,9 +119,9 @@ class Run:
     def _generalizing(self) -> list[Line]:
         return [
             Line("WinMain:File operations pending", level="Warning"),
-            Line("WinMain:Processing 'cleanup' internal providers.", after=3),
+            Line("WinMain:Processing 'cleanup' internal provider request.", after=3),
             _module("Sysprep_Clean_Opk", "spopk.dll"),
-            Line("WinMain:Processing 'generalize' internal providers.", after=4),
+            Line("WinMain:Processing 'generalize' internal provider request.", after=4),
         ]
 
     def _success(self) -> list[Line]:

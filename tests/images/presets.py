@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from tests.images.boot import pe_stub
 from tests.images.hive import ABSENT
-from tests.images.logs import Run, setup_log, sysprep_log
+from tests.images.logs import STORE_PACKAGE, Run, setup_log, sysprep_log
 from tests.images.stock import with_stock_settings
 from tests.images.times import INSTALLED, SHUT_DOWN
 from tests.images.windows import Windows
@@ -22,6 +22,10 @@ SYSPREP_STATUS_KEY = r"Setup\Status\SysprepStatus"
 CHILDREN_KEY = r"Setup\Status\ChildCompletion"
 ENVIRONMENT_KEY = r"ControlSet001\Control\Session Manager\Environment"
 COMPUTER_NAME_KEY = r"ControlSet001\Control\ComputerName\ComputerName"
+
+APPX_KEY = r"Microsoft\Windows\CurrentVersion\Appx\AppxAllUserStore"
+BUILD_USER = "S-1-5-21-1004336348-1177238915-682003330-1001"
+PROVISIONED_PACKAGE = "Microsoft.WindowsStore_22403.1401.1.0_neutral_~_8wekyb3d8bbwe"
 
 COMPLETE = "IMAGE_STATE_COMPLETE"
 UNDEPLOYABLE = "IMAGE_STATE_UNDEPLOYABLE"
@@ -65,6 +69,8 @@ def undeployable() -> Windows:
     broken = (
         with_state(_stock(), UNDEPLOYABLE)
         .system(SYSPREP_STATUS_KEY, GeneralizationState=3, CleanupState=2)
+        .software(rf"{APPX_KEY}\Applications\{PROVISIONED_PACKAGE}", Path="")
+        .software(rf"{APPX_KEY}\{BUILD_USER}\{STORE_PACKAGE}", Path="")
         .file(SETUP_LOG, setup_log())
     )
     return with_sysprep_run(broken, Run(ending="appx"))

@@ -1,6 +1,7 @@
 """Generalization: did sysprep complete, and does everything on the disk say so?"""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from validator.checks.corroboration import (
     GENERALIZED,
@@ -15,6 +16,7 @@ from validator.checks.corroboration import (
     sysprep_run,
     tag,
 )
+from validator.checks.history import SYSPREP_COMMAND, named, of_failure, story
 from validator.checks.model import (
     Check,
     Finding,
@@ -35,13 +37,13 @@ from validator.checks.specialization import (
     specialized_state,
 )
 from validator.evidence import Evidence, Layer, Location
-from validator.facts.model import Attempt
+from validator.facts.diagnosis import Diagnosis
+from validator.facts.model import Attempt, Later
 from validator.facts.question import Question
 from validator.facts.setup import STATE_KEY, FirstBoot, PendingSetup, SetupStatus, StateText, SysprepHistory
-from validator.facts.sysprep import ACTIVATION_KEY, PROVIDER_KEYS, Provider
+from validator.facts.sysprep import ACTIVATION_KEY, PROVIDER_KEYS, Provider, SysprepMode
 from validator.redaction import redact, redact_bytes
 from validator.windows.hive import REG_SZ, Value
-from validator.windows.sysprep_log import Ending
 
 FAMILY = "generalization"
 _SINCE = "0.1"
@@ -59,54 +61,70 @@ _SKIP_REARM = (
     "https://learn.microsoft.com/troubleshoot/windows-client/setup-upgrade-and-drivers/"
     "error-occurs-when-running-sysprep-generalize"
 )
+_OPTIONS = "https://learn.microsoft.com/windows-hardware/manufacture/desktop/sysprep-command-line-options"
 _PROVIDERS = "https://learn.microsoft.com/archive/blogs/sunshine/sysprep-providers"
 _PROVIDERS_GUIDE = "https://learn.microsoft.com/previous-versions/windows/it-pro/windows-7/ee676646(v=ws.10)"
 _REGISTRY = "https://github.com/msuhanov/regf"
 _PREPARE = "https://learn.microsoft.com/azure/virtual-machines/windows/prepare-for-upload-vhd-image"
 _SETUP_TYPE = "https://mskb.pkisolutions.com/kb/939857"
 
-_COMMAND = r"C:\Windows\System32\Sysprep\sysprep.exe /generalize /oobe /shutdown"
 _GENERALIZE = Remedy(
     "Start the machine, run sysprep and let it shut the machine down by itself; then capture it, and do not "
     "start it again. A script that must shut down itself uses /quit instead, and waits until ImageState is "
     "IMAGE_STATE_GENERALIZE_RESEAL_TO_OOBE.",
-    (_COMMAND,),
+    (SYSPREP_COMMAND,),
 )
 _REBUILD = Remedy(
     "Go back to a snapshot from before sysprep, or rebuild the machine; remove what sysprep tripped over, "
     "run it again, and do not start the machine afterwards.",
-    (_COMMAND,),
+    (SYSPREP_COMMAND,),
 )
 _HANDS_OFF = Remedy(
     "Do not set ImageState by hand. Go back to the machine as it was before sysprep or the edit, run "
     "sysprep, let it finish, and do not start the machine afterwards.",
-    (_COMMAND,),
+    (SYSPREP_COMMAND,),
 )
+
+
+class _Meaning(NamedTuple):
+    """What a state other than the right one is, and what follows."""
+
+    what: str
+    then: str
+    remedy: Remedy
+    guess: bool = False
+    """Whether the state itself does not tell how it came about."""
+
+
+_FROM_BEFORE = "Go back to a snapshot from before sysprep, or rebuild the machine."
 _STATE_MEANINGS = {
-    "IMAGE_STATE_COMPLETE": (
-        "This is a specialized disk: run sysprep /generalize. It is a finished installation, on which "
-        "sysprep did not run or did not get past its validation; waiting or editing the value will not help.",
+    "IMAGE_STATE_COMPLETE": _Meaning(
+        "This is a specialized disk",
+        "It is a finished installation: run sysprep /generalize. Waiting or editing the value will not help.",
         _GENERALIZE,
     ),
-    "IMAGE_STATE_UNDEPLOYABLE": (
-        "Generalization was started and did not complete: the image must be rebuilt. Waiting or editing the "
-        "value will not help.",
+    "IMAGE_STATE_UNDEPLOYABLE": _Meaning(
+        "Generalization was started and did not complete",
+        "The image must be rebuilt: waiting or editing the value will not help.",
         _REBUILD,
+        guess=True,
     ),
-    "IMAGE_STATE_GENERALIZE_RESEAL_TO_AUDIT": (
-        "The image is generalized, but its machines start into audit mode instead of the first-run setup.",
+    "IMAGE_STATE_GENERALIZE_RESEAL_TO_AUDIT": _Meaning(
+        "The image is generalized, but its machines start into audit mode instead of the first-run setup",
+        "",
         Remedy(
             "Go back to a snapshot from before sysprep and run it with /oobe instead of /audit.",
-            (_COMMAND,),
+            (SYSPREP_COMMAND,),
         ),
     ),
-    "IMAGE_STATE_SPECIALIZE_RESEAL_TO_OOBE": (
-        "The image is specialized and waits for the first-run setup: its identity was not removed "
-        "(sysprep ran without /generalize, or the image was started).",
+    "IMAGE_STATE_SPECIALIZE_RESEAL_TO_OOBE": _Meaning(
+        "The image is specialized and waits for the first-run setup: its identity was not removed",
+        "",
         _GENERALIZE,
     ),
-    "IMAGE_STATE_SPECIALIZE_RESEAL_TO_AUDIT": (
-        "The image is specialized and in audit mode: its identity was not removed.",
+    "IMAGE_STATE_SPECIALIZE_RESEAL_TO_AUDIT": _Meaning(
+        "The image is specialized and in audit mode: its identity was not removed",
+        "",
         _GENERALIZE,
     ),
 }
@@ -128,7 +146,9 @@ def claims_generalization(image_state: Value | None) -> bool:
 def image_state(
     image_state: Value | None,
     setup_status: Attempt[SetupStatus],
-    sysprep_history: Attempt[SysprepHistory | None],
+    sysprep_history: Later[SysprepHistory | None],
+    first_boot: Later[FirstBoot],
+    diagnosis: Later[Diagnosis | None],
     question: Question,
 ) -> Iterator[Finding]:
     r"""ImageState is that of what is to be deployed.
@@ -151,6 +171,12 @@ def image_state(
     missing value in a good hive is not the state either. It is an output that Windows computes:
     waiting does not change it, and editing it repairs nothing.
 
+    Where the state is another, the finding says what came of sysprep, as far as its log
+    (`\Windows\System32\Sysprep\Panther\setupact.log`, or `setuperr.log` beside it) and that of Windows
+    Setup tell: why it failed, with the line, what removes the cause, and what the disk itself says to it
+    (see [why sysprep fails](../sysprep-failures.md)); that it broke off, was not told to generalize, or that
+    the image was started afterwards. This explains, and decides nothing.
+
     A specialized disk (`azure-specialized`) has to be `IMAGE_STATE_COMPLETE`. A generalized one that is
     created as specialized waits at the first-run setup until provisioning times out;
     `IMAGE_STATE_SPECIALIZE_RESEAL_TO_OOBE` is a warning there, because such machines were seen running.
@@ -170,17 +196,41 @@ def image_state(
         )
         return
     meaning = _STATE_MEANINGS.get(image_state.text or "") if image_state.type == REG_SZ else None
-    message, remedy = meaning or (
-        "ImageState holds no state that Windows writes: it was edited or is damaged.",
-        _REBUILD,
+    if meaning is None:
+        evidence = Evidence(image_state.where, _stored(image_state), GENERALIZED, image_state.key_time)
+        yield failed(
+            "ImageState holds no state that Windows writes: it was edited or is damaged.",
+            evidence,
+            *(present(setup_status.value.generalization_state) if setup_status.value else ()),
+            remedy=_REBUILD,
+        )
+        return
+    told = story(
+        sysprep_history().value,
+        setup_status.value,
+        first_boot().value,
+        diagnosis().value,
+        sealed="GENERALIZE" in (image_state.text or ""),
     )
-    stored = image_state.evidence.found if meaning else _stored(image_state)
-    evidence = [Evidence(image_state.where, stored, GENERALIZED, image_state.key_time)]
-    if setup_status.value is not None:
-        evidence += present(setup_status.value.generalization_state)
-    if sysprep_history.value is not None and sysprep_history.value.run.ending is not Ending.SUCCEEDED:
-        evidence += map(sysprep_history.value.evidence, sysprep_history.value.run.last_words)
-    yield failed(message, *evidence, remedy=remedy)
+    what = told.after(meaning.what, guessed=meaning.guess)
+    stored = Evidence(image_state.where, image_state.evidence.found, GENERALIZED, image_state.key_time)
+    state = present(setup_status.value.generalization_state) if setup_status.value is not None else ()
+    yield failed(
+        f"{what}. {meaning.then}".strip(),
+        stored,
+        *told.evidence,
+        *(each for each in state if each not in told.evidence),
+        remedy=_with_reason(meaning.remedy, told.remedy),
+        cause=told.cause,
+    )
+
+
+def _with_reason(remedy: Remedy, reason: Remedy | None) -> Remedy:
+    """What to do about the state, with what to do about its reason."""
+    if reason is None:
+        return remedy
+    first = "" if remedy is _GENERALIZE else f"{_FROM_BEFORE} "
+    return Remedy(f"{first}{reason.text}", reason.commands)
 
 
 def _stored(value: Value) -> str:
@@ -234,7 +284,7 @@ def state_ini_agrees(
     severity=by_profile(Severity.WARNING, Severity.ERROR, Severity.WARNING),
     remedy=Remedy(
         "Run sysprep again from a snapshot, and block restarts (Windows Update) until it has shut down.",
-        (_COMMAND,),
+        (SYSPREP_COMMAND,),
     ),
     references=(_SETUP_TYPE, _STATES),
     since=_SINCE,
@@ -318,7 +368,10 @@ def sysprep_tag(
     since=_SINCE,
 )
 def sysprep_log(
-    image_state: Value | None, sysprep_history: SysprepHistory | None, question: Question
+    image_state: Value | None,
+    sysprep_history: SysprepHistory | None,
+    diagnosis: Later[Diagnosis | None],
+    question: Question,
 ) -> Iterator[Finding]:
     r"""The last run in sysprep's log generalized and succeeded.
 
@@ -333,7 +386,23 @@ def sysprep_log(
     if question.specialized:
         yield specialized_run(sysprep_history)
     else:
-        yield from _shown(image_state, sysprep_run(sysprep_history))
+        reading = sysprep_run(sysprep_history)
+        failure = diagnosis().value if reading.stance is Stance.CONTRADICTS else None
+        if failure is None or not claims_generalization(image_state):
+            yield from _shown(image_state, reading)
+        else:
+            yield _of_failure(failure)
+
+
+def _of_failure(diagnosis: Diagnosis) -> Finding:
+    """The last run failed although ImageState claims generalization."""
+    told = of_failure(diagnosis)
+    return failed(
+        f"sysprep's last run failed: {told.why}.",
+        *told.evidence,
+        remedy=_with_reason(_REBUILD, told.remedy),
+        cause=told.cause,
+    )
 
 
 @check(
@@ -342,7 +411,7 @@ def sysprep_log(
     severity=by_profile(Severity.WARNING, None, Severity.WARNING),
     remedy=Remedy(
         "Generalize again, power off, and never start the master afterwards: start a copy.",
-        (_COMMAND,),
+        (SYSPREP_COMMAND,),
     ),
     references=(_LOGS,),
     since=_SINCE,
@@ -375,6 +444,7 @@ def evidence_agrees(
     sysprep_tag: Attempt[bool],
     sysprep_history: Attempt[SysprepHistory | None],
     first_boot: Attempt[FirstBoot],
+    diagnosis: Later[Diagnosis | None],
 ) -> Iterator[Finding]:
     r"""Everything else on the disk agrees with ImageState.
 
@@ -410,10 +480,13 @@ def evidence_agrees(
     doubt = sum(each.most for each in read if each.reading is None)
     evidence = [item for each in against if each.reading for item in each.reading.evidence]
     if score >= 2:
+        failure = diagnosis().value
+        why = f" sysprep's last run failed: {of_failure(failure).why}." if failure and failure.run else ""
         yield failed(
             "ImageState contradicts the setup state: the value was edited, sysprep was interrupted, or the "
-            f"image was started after sysprep (contradictions weigh {score}, 2 is enough).",
+            f"image was started after sysprep (contradictions weigh {score}, 2 is enough).{why}",
             *evidence,
+            cause=named(failure) if failure else None,
         )
     elif score + doubt >= 2:
         names = ", ".join(each.check for each in read if each.reading is None)
@@ -437,7 +510,7 @@ def evidence_agrees(
     "audit-mode",
     family=FAMILY,
     severity=by_profile(Severity.ERROR, Severity.ERROR, Severity.ERROR),
-    remedy=Remedy("Run sysprep with /oobe instead of /audit, from a snapshot.", (_COMMAND,)),
+    remedy=Remedy("Run sysprep with /oobe instead of /audit, from a snapshot.", (SYSPREP_COMMAND,)),
     references=(_STATES,),
     since=_SINCE,
 )
@@ -468,7 +541,7 @@ def audit_mode(image_state: Value | None, setup_status: SetupStatus) -> Iterator
     remedy=Remedy(
         "Set SkipRearm to 0 on the machine before sysprep, and take it out of the answer file if one sets "
         "it; then generalize again.",
-        (rf'reg add "HKLM\SOFTWARE\{ACTIVATION_KEY}" /v SkipRearm /t REG_DWORD /d 0 /f', _COMMAND),
+        (rf'reg add "HKLM\SOFTWARE\{ACTIVATION_KEY}" /v SkipRearm /t REG_DWORD /d 0 /f', SYSPREP_COMMAND),
     ),
     references=(_SKIP_REARM,),
     since=_SINCE,
@@ -491,6 +564,60 @@ def skip_rearm(skip_rearm: Value | None) -> Iterator[Finding]:
             "share it.",
             *present(skip_rearm),
         )
+
+
+@check(
+    "sysprep-options",
+    family=FAMILY,
+    severity=by_profile(Severity.WARNING, None, Severity.NOTICE),
+    remedy=Remedy(
+        "Run sysprep from a snapshot with the options that the destination takes.", (SYSPREP_COMMAND,)
+    ),
+    references=(_OPTIONS, _PROVISIONING),
+    since=_SINCE,
+)
+def sysprep_options(
+    image_state: Value | None,
+    sysprep_mode: SysprepMode,
+    sysprep_history: SysprepHistory | None,
+    question: Question,
+) -> Iterator[Finding]:
+    r"""Sysprep was told what fits the destination.
+
+    - `/mode:vm` (`SysprepMode` `vm` in `SOFTWARE\Microsoft\Windows\CurrentVersion\Setup\Sysprep`) keeps the
+      drivers as they are: the image is promised for the same hypervisor only. Azure's own images are made
+      so, which is worth knowing; of an image for Azure that last ran on something other than Hyper-V
+      (`SYSTEM\…\Control\SystemInformation`, `SystemManufacturer`) it is a warning.
+    - `/unattend` gives the image an answer file of its own. Azure does not support one; whether it is still
+      there is what `answer-file-leftover` looks at.
+
+    That sysprep was not told to generalize, or told to start into audit mode, shows in the state itself
+    (`image-state`, `sysprep-log`, `audit-mode`).
+    """
+    if not claims_generalization(image_state):
+        yield not_applicable("ImageState claims no generalization.")
+        return
+    run = sysprep_history.run if sysprep_history is not None else None
+    if not sysprep_mode.for_one_hypervisor and run is None:
+        yield not_applicable("There is no run of sysprep in a log.")
+        return
+    answer_file = run is not None and question.azure and "UNATTEND" in run.options
+    foreign = sysprep_mode.for_one_hypervisor and sysprep_mode.elsewhere and question.azure
+    words = []
+    if sysprep_mode.for_one_hypervisor:
+        where = "and that was not Hyper-V" if foreign else "and for no other"
+        words.append(f"The image was prepared for the hypervisor that it ran on, {where} (/mode:vm).")
+    if answer_file and run is not None:
+        words.append(f"Azure does not support the answer file that sysprep was given ({run.command}).")
+    if not words:
+        yield passed("Sysprep was told nothing that does not fit.")
+        return
+    yield failed(
+        " ".join(words),
+        *(present(sysprep_mode.mode, sysprep_mode.manufacturer) if sysprep_mode.for_one_hypervisor else ()),
+        *(map(sysprep_history.evidence, run.last_words) if answer_file and sysprep_history and run else ()),
+        severity=None if foreign else Severity.NOTICE,
+    )
 
 
 @check(
@@ -541,7 +668,7 @@ def sysprep_providers(sysprep_providers: tuple[Provider, ...]) -> Iterator[Findi
     severity=by_profile(Severity.WARNING, Severity.WARNING, Severity.WARNING),
     remedy=Remedy(
         "Let sysprep shut the machine down, or shut it down fully, and capture the disk when it is off.",
-        (_COMMAND, "shutdown /s /t 0"),
+        (SYSPREP_COMMAND, "shutdown /s /t 0"),
     ),
     references=(_REGISTRY, _PREPARE),
     since=_SINCE,
@@ -575,6 +702,7 @@ CHECKS: tuple[Check, ...] = (
     sysprep_tag,
     sysprep_log,
     booted_after_sysprep,
+    sysprep_options,
     skip_rearm,
     sysprep_providers,
     hive_readable,

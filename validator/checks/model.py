@@ -58,6 +58,14 @@ class Remedy(NamedTuple):
     commands: tuple[str, ...] = ()
 
 
+class Cause(NamedTuple):
+    """The reason behind what was found, as the knowledge base has it."""
+
+    id: str
+    text: str
+    references: tuple[str, ...]
+
+
 class Finding(NamedTuple):
     """What a check found.
 
@@ -69,6 +77,7 @@ class Finding(NamedTuple):
     evidence: tuple[Evidence, ...] = ()
     severity: Severity | None = None
     remedy: Remedy | None = None
+    cause: Cause | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,9 +146,10 @@ def failed(
     *evidence: Evidence,
     severity: Severity | None = None,
     remedy: Remedy | None = None,
+    cause: Cause | None = None,
 ) -> Finding:
     """The rule is broken."""
-    return Finding(Status.FAILED, message, evidence, severity, remedy)
+    return Finding(Status.FAILED, message, evidence, severity, remedy, cause)
 
 
 def not_applicable(message: str, *evidence: Evidence) -> Finding:

@@ -43,16 +43,18 @@ def command(
             input_format=options.forced(input_format),
             parents=parents,
             picture=True,
+            timeline=True,
         )
     except FileNotFoundError as error:
         raise options.Refused(f"no such file: {printable(str(error.filename))}") from error
     if output_format == "json":
-        from validator.report.json import dumps, image_data, picture_data
+        from validator.report.json import dumps, image_data, picture_data, timeline_data
 
         data = image_data(report)
         shown = {name: data[name] for name in ("path", "facts", "layers", "duration_ms")}
         picture = None if report.picture is None else picture_data(report.picture)
-        options.show(dumps({**shown, "picture": picture}))
+        timeline = timeline_data(report.timeline or ())
+        options.show(dumps({**shown, "timeline": timeline, "picture": picture}))
     else:
         from validator.report import overview
 

@@ -8,6 +8,8 @@ from typing import Any
 
 from validator.facts import (
     boot,
+    diagnosis,
+    disk_answers,
     drivers,
     image,
     layout,
@@ -78,7 +80,10 @@ INSTALLATION_FACTS: dict[str, Callable[..., Any]] = {
         setup.sysprep_tag,
         setup.sysprep_history,
         setup.first_boot,
+        disk_answers.disk_answers,
+        diagnosis.diagnosis,
         sysprep.skip_rearm,
+        sysprep.sysprep_mode,
         sysprep.sysprep_providers,
         sysprep.hive_recoveries,
         reachability.remote_desktop,

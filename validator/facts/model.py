@@ -3,9 +3,11 @@
 A fact is a function whose parameters are other facts. It is computed on first use, and its value *or
 failure* is remembered: what is not asked for costs no reading, and one damaged layer fails each fact
 that rests on it with the same evidence. A parameter annotated `Attempt[T]` receives the value or the
-failure, for facts and checks that can say something either way.
+failure, for facts and checks that can say something either way; one annotated `Later[T]` computes
+nothing until it is called.
 """
 
+import functools
 import os
 import traceback
 import typing
@@ -25,6 +27,17 @@ class Attempt(Generic[T_co]):
     value: T_co | None
     """Only to be read where `unknown` is None; None is a value as well (absent)."""
     unknown: Evidence | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Later(Generic[T_co]):
+    """A fact that is computed when it is called for: for what only few images make somebody ask."""
+
+    call: Callable[[], Attempt[T_co]]
+
+    def __call__(self) -> Attempt[T_co]:
+        """The value, or the evidence why there is none."""
+        return self.call()
 
 
 class Unknown(NamedTuple):
@@ -78,10 +91,11 @@ class Facts:
         """
         arguments: dict[str, Any] = {}
         for name, annotation in parameters(function):
-            attempt = self.attempt(name)
-            if takes_attempt(annotation):
-                arguments[name] = attempt
-            elif attempt.unknown is not None:
+            if typing.get_origin(annotation) is Later:
+                arguments[name] = Later(functools.partial(self.attempt, name))
+            elif takes_attempt(annotation):
+                arguments[name] = self.attempt(name)
+            elif (attempt := self.attempt(name)).unknown is not None:
                 raise Unreadable(attempt.unknown)
             else:
                 arguments[name] = attempt.value
@@ -95,7 +109,7 @@ def parameters(function: Callable[..., Any]) -> Iterable[tuple[str, Any]]:
 
 def takes_attempt(annotation: Any) -> bool:
     """Whether a parameter takes a fact that may have failed."""
-    return typing.get_origin(annotation) is Attempt
+    return typing.get_origin(annotation) in (Attempt, Later)
 
 
 def own_failure(name: str, error: Exception) -> Evidence:

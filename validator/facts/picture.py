@@ -1,15 +1,15 @@
 r"""Facts about one installation that are shown by `inspect` and judged by no check.
 
-The time line, the network, Azure's agent, accounts, and what was added to Windows. What has to be listed
+The network, Azure's agent, accounts, and what was added to Windows. What has to be listed
 and made sense of (installed applications, services, scheduled tasks) is read by dissect.target over the
 volume and hives that verified; see `validator.windows.target`.
 
-Sources: Microsoft, Win32_OperatingSystem (InstallDate) and Uninstall Registry Key; Azure, virtual machine
+Sources: Microsoft, Uninstall Registry Key; Azure, virtual machine
 agent overview.
 """
 
 from collections.abc import Callable
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from validator.disk.ntfs import NtfsVolume
@@ -19,7 +19,6 @@ from validator.facts.model import Attempt, Facts, Unknown
 from validator.facts.provisioning import AgentService
 from validator.facts.reachability import StaticAddress, WinHttpProxy
 from validator.facts.services import START_WORDS
-from validator.facts.setup import VERSION_KEY, FirstBoot, SysprepHistory
 from validator.facts.system import Membership
 from validator.redaction import redact
 from validator.windows.boot_store import DESCRIPTION, DEVICE, OSDEVICE, PATH, TESTSIGNING
@@ -30,7 +29,6 @@ from validator.windows.target import WindowsTarget
 PROFILES_KEY = r"Microsoft\Windows NT\CurrentVersion\ProfileList"
 AGENT_FOLDER = "WindowsAzure"
 MAX_ACCOUNTS = 1024
-_GENERALIZED = "GENERALIZE_RESEAL"
 _PERSONAL = ("S-1-5-21-", "S-1-12-1-")
 """Beginnings of the identifiers of people: local and domain accounts, and those of Microsoft Entra ID."""
 
@@ -46,23 +44,6 @@ class BootPicture(NamedTuple):
     device: str | None
     os_device: str | None
     test_signing: bool
-
-
-class Timeline(NamedTuple):
-    """When what happened. Times of the registry are UTC, those of logs local time without a zone."""
-
-    installed: datetime | None | Unknown
-    sysprep_started: datetime | None | Unknown
-    """Of its last run, as the next three."""
-    sysprep_options: tuple[str, ...]
-    sysprep_result: str | None | Unknown
-    sysprep_ended: datetime | None | Unknown
-    sealed: datetime | None | Unknown
-    """When ImageState's key was written, where it says that the image is generalized."""
-    booted_again: datetime | None | Unknown
-    """When the generalized image was started, by the logs of Windows Setup."""
-    shut_down: datetime | None | Unknown
-    """When Windows was last shut down."""
 
 
 class InterfaceAddresses(NamedTuple):
@@ -149,7 +130,6 @@ class Picture(NamedTuple):
     """What `inspect` shows beside the facts that checks rest on; `Unknown` where it could not be read."""
 
     boot: BootPicture | None | Unknown
-    timeline: Timeline | Unknown
     network: Network | Unknown
     agent: AzureAgent | Unknown
     accounts: tuple[Account, ...] | Unknown
@@ -194,54 +174,6 @@ def boot_picture(boot_store: BootStoreFile | None) -> BootPicture | None:
         _text(os_device.text if os_device is not None else None),
         entry.flag(TESTSIGNING) is True,
     )
-
-
-def install_date(software_hive: Hive) -> datetime | None:
-    """When Windows was installed, or None where no such value is stored."""
-    value = software_hive.value(VERSION_KEY, "InstallDate")
-    return datetime.fromtimestamp(value.number, timezone.utc) if value is not None and value.number else None
-
-
-def shut_down_time(system_hive: Hive, control_set: str) -> datetime | None:
-    """When Windows was last shut down, or None where no such value is stored."""
-    value = system_hive.value(rf"{control_set}\Control\Windows", "ShutdownTime")
-    return filetime(int.from_bytes(value.data, "little")) if value and len(value.data) == 8 else None
-
-
-def timeline(
-    install_date: Attempt[datetime | None],
-    sysprep_history: Attempt[SysprepHistory | None],
-    image_state: Attempt[Value | None],
-    first_boot: Attempt[FirstBoot],
-    shut_down_time: Attempt[datetime | None],
-) -> Timeline:
-    """When what happened to this Windows."""
-    history, state = sysprep_history.value, image_state.value
-    run = history.run if history is not None else None
-    sealed = state.key_time if state is not None and _GENERALIZED in str(state) else None
-    return Timeline(
-        _or_unknown(install_date, install_date.value),
-        _or_unknown(sysprep_history, run and run.started),
-        tuple(map(redact, run.options)) if run is not None else (),
-        _or_unknown(sysprep_history, run and run.ending.value),
-        _or_unknown(sysprep_history, run and run.ended),
-        _or_unknown(image_state, sealed),
-        _booted_again(first_boot, history),
-        _or_unknown(shut_down_time, shut_down_time.value),
-    )
-
-
-def _booted_again(
-    first_boot: Attempt[FirstBoot], history: SysprepHistory | None
-) -> datetime | None | Unknown:
-    boot = first_boot.value
-    if boot is None:
-        return Unknown(str(first_boot.unknown))
-    if boot.line is not None:
-        return boot.line.time
-    if history is not None and history.log.last_success is not None and not boot.searched:
-        return Unknown("no log of Windows Setup goes back to the last success of sysprep")
-    return None
 
 
 def computer_name(system_hive: Hive, control_set: str) -> str | None:
@@ -359,9 +291,6 @@ PICTURE_FACTS: dict[str, Callable[..., Any]] = {
     function.__name__: function
     for function in (
         boot_picture,
-        install_date,
-        shut_down_time,
-        timeline,
         computer_name,
         network,
         azure_agent,
@@ -375,7 +304,6 @@ PICTURE_FACTS: dict[str, Callable[..., Any]] = {
 """Facts about one installation beside those of `validator.facts`; a judgement does not even import them."""
 _PARTS = {
     "boot": "boot_picture",
-    "timeline": "timeline",
     "network": "network",
     "agent": "azure_agent",
     "accounts": "local_accounts",

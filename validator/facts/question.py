@@ -15,6 +15,11 @@ class Question(NamedTuple):
     """Whether the machine's disks will be NVMe."""
 
     @property
+    def azure(self) -> bool:
+        """Whether it goes to Azure."""
+        return self.profile.startswith("azure-")
+
+    @property
     def specialized(self) -> bool:
         """Whether the disk is to go on being the one machine that it is."""
         return self.profile.endswith("-specialized")

@@ -4,6 +4,7 @@ Source: Microsoft, Windows Setup States (ImageState), KB 939857 (SetupType, CmdL
 computes ImageState from the values in SYSTEM see docs/checks/evidence-agrees.md.
 """
 
+import re
 from datetime import datetime
 from typing import NamedTuple
 
@@ -12,9 +13,10 @@ from validator.evidence import Evidence, Layer, Location, damaged
 from validator.facts.image import CONFIG_FOLDER
 from validator.facts.model import Attempt, Unknown
 from validator.redaction import redact
+from validator.source import File
 from validator.windows.hive import Hive, Value
 from validator.windows.sysprep_log import SysprepLog, SysprepRun, find_since, read_log
-from validator.windows.text import Line, decode, ini_value
+from validator.windows.text import Line, LineReader, decode, ini_value
 
 STATE_KEY = r"Microsoft\Windows\CurrentVersion\Setup\State"
 SERVICING_KEY = r"Microsoft\Windows\CurrentVersion\Setup\ImageServicingData"
@@ -30,6 +32,7 @@ PANTHER_LOGS = (r"Windows\Panther\setupact.log", r"Windows\Panther\UnattendGC\se
 STARTED = "[IMAGE_STATE_GENERALIZE_RESEAL_TO_OOBE] --> [IMAGE_STATE_UNDEPLOYABLE]"
 """What setup.exe logs when a generalized image is started. Source: Panther logs of Windows 7 to 10."""
 _MAX_STATE_INI = 64 * 2**10
+_MOST_ROTATED = 8
 
 
 class StateText(NamedTuple):
@@ -63,7 +66,8 @@ class SysprepHistory(NamedTuple):
     """What sysprep's log says, and where the log lies."""
 
     log: SysprepLog
-    path: str
+    paths: tuple[str, ...]
+    """The log, and what was rotated away from it."""
     partition: int
 
     @property
@@ -73,7 +77,7 @@ class SysprepHistory(NamedTuple):
 
     def evidence(self, line: Line) -> Evidence:
         """One line of the log."""
-        return quote(line, self.path, self.partition)
+        return quote(line, self.paths[line.log], self.partition)
 
 
 class FirstBoot(NamedTuple):
@@ -195,9 +199,37 @@ def sysprep_tag(file_system: NtfsVolume) -> bool:
 
 def sysprep_history(file_system: NtfsVolume) -> SysprepHistory | None:
     """What sysprep's log says, or None where there is no log or no run in it."""
+    return read_history(file_system)
+
+
+def read_history(file_system: NtfsVolume, *, everything: bool = False) -> SysprepHistory | None:
+    """What sysprep's log says of its last run, or of all runs."""
     file = file_system.open(SYSPREP_LOG)
-    log = read_log(file) if file is not None else None
-    return SysprepHistory(log, file.path, file.partition) if file is not None and log is not None else None
+    if file is None:
+        return None
+    files: list[File] = [file]
+    log = read_log(file, everything=everything)
+    if log is None or everything or not log.last_run.begun:
+        # Its last run may have begun in a part that was rotated away.
+        files += _rotated(file_system)
+        log = read_log(*files, everything=everything)
+    return SysprepHistory(log, tuple(each.path for each in files), file.partition) if log else None
+
+
+def _rotated(file_system: NtfsVolume) -> list[File]:
+    """`setupact.log.N`, the one with the newest last line first: what N says is not documented."""
+    folder, _, name = SYSPREP_LOG.rpartition("\\")
+    names = [
+        each for each in file_system.names(folder) or () if re.fullmatch(rf"{name}\.[0-9]+", each.lower())
+    ]
+    files = [
+        file for each in sorted(names)[:_MOST_ROTATED] if (file := file_system.open(rf"{folder}\{each}"))
+    ]
+    return sorted(files, key=_newest, reverse=True)
+
+
+def _newest(file: File) -> datetime:
+    return next((line.time for line in LineReader(file) if line.time), datetime.min)
 
 
 def first_boot(file_system: NtfsVolume, sysprep_history: SysprepHistory | None) -> FirstBoot:
@@ -312,6 +344,8 @@ def _run(attempt: Attempt[SysprepHistory | None]) -> dict[str, object] | None | 
         "started": run.started,
         "options": run.options,
         "dialog": run.dialog,
+        "vm_mode": run.vm_mode,
+        "phases": run.phases,
         "ending": run.ending.value,
         "ended": run.ended,
     }

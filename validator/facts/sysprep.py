@@ -1,6 +1,7 @@
 r"""Facts about one installation: what a run of sysprep meets, and how its hives were closed.
 
-Sources: Microsoft, Sysprep Provider Developer's Guide (providers and their keys), KB 929828 (SkipRearm).
+Sources: Microsoft, Sysprep Provider Developer's Guide (providers and their keys), KB 929828 (SkipRearm),
+Sysprep command-line options (/mode:vm).
 """
 
 import re
@@ -42,6 +43,34 @@ class Provider(NamedTuple):
     value: Value
     present: bool | None
     """Whether its file is there; None where the value does not say which file of this volume it is."""
+
+
+class SysprepMode(NamedTuple):
+    """Whether sysprep prepared the image for one kind of virtual machine only (`/mode:vm`)."""
+
+    mode: Value | None
+    """`vm`, or None where it is absent as usual."""
+    manufacturer: Value | None
+    """Who made the machine that last ran it, as its firmware says; None where it is not stored."""
+
+    @property
+    def for_one_hypervisor(self) -> bool:
+        """Whether it is so prepared."""
+        return self.mode is not None and (self.mode.string or "").lower() == "vm"
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether the machine was none of Hyper-V, which Azure runs as well."""
+        text = (self.manufacturer.string or "") if self.manufacturer is not None else ""
+        return bool(text) and "microsoft" not in text.lower()
+
+
+def sysprep_mode(software_hive: Hive, system_hive: Hive, control_set: str) -> SysprepMode:
+    """How sysprep was told to prepare the image, and what it ran on."""
+    return SysprepMode(
+        software_hive.value(rf"{_SETUP}\Sysprep", "SysprepMode"),
+        system_hive.value(rf"{control_set}\Control\SystemInformation", "SystemManufacturer"),
+    )
 
 
 def skip_rearm(software_hive: Hive) -> Value | None:

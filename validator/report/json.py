@@ -14,6 +14,7 @@ from validator.report.printable import without_surrogates
 
 if TYPE_CHECKING:
     from validator.facts.picture import Picture
+    from validator.facts.timeline import Event
 
 
 def render(run: RunReport, style: Style) -> str:
@@ -97,6 +98,11 @@ def facts_data(facts: ReportFacts, report: Report) -> dict[str, Any]:
     }
 
 
+def timeline_data(timeline: "tuple[Event, ...]") -> list[dict[str, Any]]:
+    """What happened to the installation, as plain values (docs/inspect.md)."""
+    return [_plain(event) for event in timeline]
+
+
 def picture_data(picture: "Picture") -> dict[str, Any]:
     """What `inspect` shows beside the facts, as plain values (docs/inspect.md)."""
     return {name: _plain(part) for name, part in picture._asdict().items()}
@@ -111,7 +117,8 @@ def _finding(judged: Judged) -> dict[str, Any]:
         "message": judged.message,
         "evidence": [_evidence(each) for each in judged.evidence],
         "remedy": _plain(judged.remedy),
-        "references": list(judged.check.references),
+        "cause": None if judged.cause is None else {"id": judged.cause.id, "text": judged.cause.text},
+        "references": list(judged.references),
     }
 
 

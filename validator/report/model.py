@@ -10,13 +10,13 @@ from validator.disk.volumes import Volume
 from validator.facts.image import Installation
 from validator.facts.model import Unknown
 from validator.facts.setup import Product, SetupState
-from validator.facts.timeline import Event
 from validator.facts.volume import VolumeState
 from validator.judging import ExitCode, Judged, Judgement, Verdict
 from validator.source import ReadCount
 
 if TYPE_CHECKING:
     from validator.facts.picture import Picture
+    from validator.facts.timeline import Event
 
 FORMAT_VERSION = 1
 """Of the JSON; grows when a field changes its meaning or goes."""
@@ -61,7 +61,7 @@ class Report:
     duration_ms: float
     picture: "Picture | None" = None
     """What only `inspect` asks for; None where nobody did."""
-    timeline: tuple[Event, ...] | None = None
+    timeline: "tuple[Event, ...] | None" = None
     """What happened to the installation, the first first; None where nobody asked."""
 
     @property

@@ -5,7 +5,8 @@ from datetime import datetime
 from typing import Any
 
 from validator.facts.model import Unknown
-from validator.facts.picture import BootPicture, Network, Picture, Timeline
+from validator.facts.picture import BootPicture, Network, Picture
+from validator.facts.timeline import Event
 from validator.facts.volume import VolumeState
 from validator.report.model import Report, rfc3339
 from validator.report.printable import printable
@@ -16,6 +17,7 @@ _LABEL = 19
 """Width of the longest label, so that the parts of the page stand below each other."""
 _MOST_NAMES = 8
 """Names of a list that are shown; all of them are in the JSON."""
+_UNREAD = "could not be read: "
 _ABOVE = "not read, for the reason above"
 
 Row = tuple[str, str]
@@ -154,8 +156,7 @@ def _windows_rows(report: Report, reasons: _Reasons) -> Iterable[Row]:
     yield "GeneralizationState", reasons.shown(state.generalization_state)
     yield "AuditBoot", reasons.shown(state.audit_boot)
     yield "sysprep tag", reasons.shown(state.sysprep_tag)
-    if report.picture is None or isinstance(report.picture.timeline, Unknown):
-        yield "last sysprep", _run(state.last_sysprep_run, reasons)
+    yield from _timeline(report.timeline or (), reasons)
 
 
 def _picture_rows(picture: Picture, reasons: _Reasons) -> Iterable[Row]:
@@ -164,7 +165,6 @@ def _picture_rows(picture: Picture, reasons: _Reasons) -> Iterable[Row]:
     if parts[0] is not None and len(set(parts)) == 1:
         yield "machine", reasons.of(parts[0])
         return
-    yield from _timeline(picture.timeline, reasons)
     yield from _network(picture.network, reasons)
     yield "Azure VM agent", _agent(picture.agent, reasons)
     yield (
@@ -200,7 +200,7 @@ def _picture_rows(picture: Picture, reasons: _Reasons) -> Iterable[Row]:
 
 def _unread(part: object) -> Unknown | None:
     """Why a part could not be read at all, if it is so."""
-    if isinstance(part, (Timeline, Network)):
+    if isinstance(part, Network):
         values = {each for each in part if each != ()}
         part = values.pop() if len(values) == 1 else None
     return part if isinstance(part, Unknown) else None
@@ -220,33 +220,14 @@ def _boot(boot: BootPicture | None | Unknown, reasons: _Reasons) -> str:
     return ", ".join(words)
 
 
-def _timeline(timeline: Timeline | Unknown, reasons: _Reasons) -> Iterable[Row]:
-    if isinstance(timeline, Unknown):
-        yield "time line", reasons.of(timeline)
-        return
-    yield "installed", reasons.shown(timeline.installed)
-    if isinstance(timeline.sysprep_result, str):
-        options = ", ".join(timeline.sysprep_options) or "no options in the log"
-        when = _span(timeline.sysprep_started, timeline.sysprep_ended)
-        yield "last sysprep", f"{timeline.sysprep_result}; {when}, {options}"
-    else:
-        yield "last sysprep", reasons.shown(timeline.sysprep_result)
-    if isinstance(timeline.sealed, (datetime, Unknown)):
-        yield "sealed", reasons.shown(timeline.sealed)
-    if isinstance(timeline.booted_again, (datetime, Unknown)):
-        yield "booted again", reasons.shown(timeline.booted_again)
-    if isinstance(timeline.shut_down, (datetime, Unknown)):
-        yield "last shut down", reasons.shown(timeline.shut_down)
-
-
-def _span(started: object, ended: object) -> str:
-    """From when to when, the day once; both are a log's local time."""
-    if not isinstance(started, datetime):
-        return "at an unknown time"
-    if not isinstance(ended, datetime):
-        return f"started {_time(started)}"
-    end = ended.time().isoformat("seconds") if ended.date() == started.date() else rfc3339(ended)
-    return f"{rfc3339(started)} to {end} (local time)"
+def _timeline(timeline: Iterable[Event], reasons: _Reasons) -> Iterable[Row]:
+    label = "time line"
+    for event in timeline:
+        text = event.text
+        if event.time is None and text.startswith(_UNREAD):
+            text = f"{event.kind}: {reasons.of(Unknown(text.removeprefix(_UNREAD)))}"
+        yield label, f"{_time(event.time)}  {text}" if event.time is not None else text
+        label = ""
 
 
 def _network(network: Network | Unknown, reasons: _Reasons) -> Iterable[Row]:
@@ -308,13 +289,6 @@ def _volume(state: VolumeState) -> str:
     if state.hibernated:
         words.append("a suspended Windows waits on it")
     return f"partition {state.partition}: {', '.join(words)}"
-
-
-def _run(run: Any, reasons: _Reasons) -> str:
-    if not isinstance(run, dict):
-        return reasons.shown(run)
-    options = ", ".join(run["options"]) or "no options in the log"
-    return f"{run['ending']}; {_span(run['started'], run['ended'])}, {options}"
 
 
 def _time(time: datetime) -> str:

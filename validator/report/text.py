@@ -1,4 +1,4 @@
-"""Text for a person at a terminal or in a CI log: verdict, cause, evidence, remedy, then the rest."""
+"""Text for a person at a terminal or in a CI log: verdict, cause, remedy, evidence, then the rest."""
 
 import textwrap
 from collections.abc import Iterable, Iterator
@@ -72,15 +72,7 @@ class _Page:
             yield f"  {self._label(judged)}: {judged.check.id}"
             if judged.message != report.summary:
                 yield from self._prose(judged.message, 4)
-            # What one finding showed, the next need not repeat.
-            evidence = [each for each in judged.evidence if verbose or each not in shown]
             error = judged.severity is Severity.ERROR
-            most = len(evidence) if verbose else _MOST_EVIDENCE[judged.severity]
-            shown_how = self._evidence if error or verbose else self._in_short
-            yield from shown_how(evidence[:most])
-            if len(evidence) > most:
-                yield from self._labelled("and", f"{len(evidence) - most} more (--verbose)")
-            shown.update(judged.evidence)
             # An error's remedy covers the warnings of its family.
             covered = judged.remedy in remedies or (judged.check.family in mended and not error)
             if judged.remedy and (verbose or not covered):
@@ -88,7 +80,15 @@ class _Page:
                 mended |= {judged.check.family} if error else set()
                 yield from self._remedy(judged.remedy, whole=error or verbose)
                 if error or verbose:
-                    yield from self._labelled("see", judged.check.references[0])
+                    yield from self._labelled("see", judged.references[0])
+            # What one finding showed, the next need not repeat.
+            evidence = [each for each in judged.evidence if verbose or each not in shown]
+            most = len(evidence) if verbose else _MOST_EVIDENCE[judged.severity]
+            shown_how = self._evidence if error or verbose else self._in_short
+            yield from shown_how(evidence[:most])
+            if len(evidence) > most:
+                yield from self._labelled("and", f"{len(evidence) - most} more (--verbose)")
+            shown.update(judged.evidence)
         if brief:
             yield ""
         for judged in brief:
@@ -148,7 +148,7 @@ class _Page:
                 yield from self._labelled("expected", each.expected)
             if each.spec:
                 yield from self._labelled("spec", each.spec)
-            if each.time and each.time != time:
+            if each.time and each.time != time and where.line is None:  # a log's line begins with it
                 zone = "" if each.time.tzinfo else " (local time of the machine)"
                 yield from self._labelled("time", rfc3339(each.time) + zone)
                 time = each.time

@@ -1,10 +1,11 @@
-"""Sysprep's own log: what its last run was asked to do, and how it ended.
+"""Sysprep's own log: what its runs were asked to do, what they called, and how they ended.
 
 Sources: Microsoft's support articles that quote the log (KB 929828, KB 2769827, KB 929829) and public
 captures; the codes in brackets are stable, the text is English on localised systems as well.
 """
 
 import re
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from enum import Enum
 from typing import NamedTuple
@@ -15,10 +16,20 @@ from validator.windows.text import Line, LineReader
 _BEGIN = "beginning of a new sysprep run"
 _CODE = re.compile(r"[\[(]0x0?(f[0-9a-f]{4})[\])]", re.IGNORECASE)
 _OPTION = re.compile(r"Found supported command line option '(\w+)'")
+_PHASE = re.compile(r"WinMain: ?(Pre-valid\w+|Processing) '(\w+)' (?:internal|external) provider")
+_CALL = re.compile(
+    r"(?:LaunchModule|LaunchDll): ?(Successfully executed|Failure occurred while executing)"
+    r" '([^']+)'(?: from ([^;]+?)(?= without error|;|$))?"
+)
 _TAGGED = "FCreateTagFile:Successfully created tag file"
+_RULE = re.compile(r"={20,}\s*$")
 _FATAL = {"f0070", "f0073", "f00a8", "f00ae", "f00d8"}
 """Provider error, invalid recorded state, internal and external providers failed, validation failed."""
+_LAST_OF_A_RUN = {"f00a8", "f00ae", "f00d8"}
+_REFUSED = "f0073"
 _DIALOG = "f003d"
+_VM_MODE = "f00b7"
+_ERROR = re.compile(r",\s*Error\b|was installed for a user|Failure occurred")
 
 
 class Ending(str, Enum):
@@ -29,103 +40,202 @@ class Ending(str, Enum):
     BROKEN_OFF = "broke off"
 
 
-class SysprepRun(NamedTuple):
-    """The last run in a log. Times are local time of the machine that was sysprepped."""
+class Call(NamedTuple):
+    """A provider that was called: a function in a library."""
 
+    entry: str
+    library: str | None
+    """None where the log has both in one, as Windows 7 to 8.1 write it."""
+    failed: bool
+
+
+class SysprepRun(NamedTuple):
+    """One run in a log. Times are local time of the machine that was sysprepped."""
+
+    begun: bool
+    """Whether its beginning is in the log."""
     started: datetime | None
     options: tuple[str, ...]
     """Upper case, as the log has them; empty for a run from the dialog."""
     dialog: bool
+    vm_mode: bool
+    """Whether it prepared the image for the same kind of virtual machine only (`/mode:vm`)."""
+    phases: tuple[str, ...]
+    """What it came to, in order: `validate cleanup`, `generalize` and so on."""
+    calls: tuple[Call, ...]
     ending: Ending
     ended: datetime | None
     """When it succeeded or failed; None where it broke off."""
+    refused: bool
+    """Whether it did nothing because an earlier run had failed."""
     last_words: tuple[Line, ...]
-    """The lines that say so: the first fatal ones, or the last line of all."""
+    """The lines that say how it ended: the first fatal ones, or the last line of all."""
+    trouble: tuple[Line, ...]
+    """Of a run that failed: the lines since the last provider that succeeded. The cause stands in them."""
 
     @property
     def generalize(self) -> bool:
         """Whether it was told to generalize on its command line."""
         return "GENERALIZE" in self.options
 
+    @property
+    def command(self) -> str:
+        """What was called, as one would write it."""
+        words = " ".join(f"/{option.lower()}" for option in self.options)
+        return f"sysprep {words}" if words else "sysprep (options unknown)"
+
 
 class SysprepLog(NamedTuple):
-    """What sysprep's log says of all its runs, as far back as it was searched."""
+    """What sysprep's log says, as far back as it was searched."""
 
-    last_run: SysprepRun
+    runs: tuple[SysprepRun, ...]
+    """The last first; there is one at least."""
     generalize_run: bool
     """Whether any run was told to generalize."""
     last_success: datetime | None
     """When a run last succeeded, whichever it was."""
 
+    @property
+    def last_run(self) -> SysprepRun:
+        """The run that left the image as it is."""
+        return self.runs[0]
 
-def read_log(log: ByteSource) -> SysprepLog | None:
+    @property
+    def first_failure(self) -> SysprepRun | None:
+        """The run that failed, if the last one did: where that was refused for it, an earlier one."""
+        for run in self.runs:
+            if run.ending is not Ending.FAILED:
+                break
+            if not run.refused:
+                return run
+        return self.last_run if self.last_run.ending is Ending.FAILED else None
+
+
+def read_log(*logs: ByteSource, everything: bool = False) -> SysprepLog | None:
     """What sysprep's log says, or None where no run can be made out.
 
     The log is read from its end; beyond the last run only for what that run does not answer. Where the
     search ends before the log's start, what it did not find is taken as absent.
 
+    Args:
+        logs: the log, then what was rotated away from it, the newest first.
+        everything: read on to the first run.
+
     Raises:
         Unreadable: where the log's bytes cannot be read.
     """
-    reader = LineReader(log)
-    lines = iter(reader)
-    last: list[Line] = []
-    begun = False
-    for line in lines:
-        last.append(line)
-        if _BEGIN in line.text.lower():
-            begun = True
+    reader = LineReader(*logs)
+    runs: list[SysprepRun] = []
+    for lines, begun in _parts(reader):
+        run = _run(lines, begun)
+        # Without its beginning it is a run where the log begins in it, or what is left says how it ended.
+        whole = begun or (reader.complete and any("SYSPRP" in line.text for line in lines))
+        if whole or run.ending is not Ending.BROKEN_OFF:
+            runs.append(run)
+        if not runs or (not everything and _answered(runs)):
             break
-    if not begun and not (reader.complete and any("SYSPRP" in line.text for line in last)):
+    if not runs:
         return None
-    run = _run([line for line in reversed(last) if line.text.strip()])
-    generalize = run.generalize
-    success = run.ended if run.ending is Ending.SUCCEEDED else None
-    for line in lines:
-        if generalize and success:
+    successes = (run.ended for run in runs if run.ending is Ending.SUCCEEDED and run.ended is not None)
+    return SysprepLog(tuple(runs), any(run.generalize for run in runs), next(successes, None))
+
+
+def read_errors(log: ByteSource) -> SysprepRun | None:
+    """The last failure in a log that has errors only (`setuperr.log`), or None.
+
+    It does not say where a run begins: an earlier failure than the last, or one that a later run
+    overcame, looks the same.
+
+    Raises:
+        Unreadable: where the log's bytes cannot be read.
+    """
+    lines: list[Line] = []
+    for line in LineReader(log):
+        # The last line of a failure is the first that is met; the next such belongs to an older one.
+        if lines and _code(line) in _LAST_OF_A_RUN and any(_code(each) in _FATAL for each in lines):
             break
-        if (match := _OPTION.search(line.text)) and match[1].upper() == "GENERALIZE":
-            generalize = True
-        elif success is None and _TAGGED in line.text:
-            success = line.time
-    return SysprepLog(run, generalize, success)
+        lines.append(line)
+    run = _run([line for line in reversed(lines) if line.text.strip()], begun=False)
+    return run if run.ending is Ending.FAILED else None
 
 
-def _run(lines: list[Line]) -> SysprepRun:
-    options: list[str] = []
-    dialog = False
-    fatal: list[Line] = []
-    success: Line | None = None
+def _parts(lines: Iterable[Line]) -> Iterator[tuple[list[Line], bool]]:
+    """The lines of each run, the last run first, and whether its beginning is among them."""
+    part: list[Line] = []
     for line in lines:
+        if not line.text.strip() or (_RULE.search(line.text) and not part):
+            continue
+        part.append(line)
+        if _BEGIN in line.text.lower():
+            yield part[::-1], True
+            part = []
+    if part:
+        yield part[::-1], False
+
+
+def _answered(runs: list[SysprepRun]) -> bool:
+    return (
+        any(run.generalize for run in runs)
+        and any(run.ending is Ending.SUCCEEDED for run in runs)
+        and not runs[-1].refused
+    )
+
+
+def _code(line: Line) -> str:
+    match = _CODE.search(line.text)
+    return match[1].lower() if match else ""
+
+
+def _run(lines: list[Line], begun: bool) -> SysprepRun:
+    options: dict[str, None] = {}
+    phases: list[str] = []
+    calls: list[Call] = []
+    codes: set[str] = set()
+    fatal: list[int] = []
+    success: Line | None = None
+    last_good = -1
+    for index, line in enumerate(lines):
+        code = _code(line)
+        codes.add(code)
         if match := _OPTION.search(line.text):
-            options.append(match[1].upper())
-        code = _CODE.search(line.text)
-        if code and code[1].lower() in _FATAL:
-            fatal.append(line)
-        elif code and code[1].lower() == _DIALOG:
-            dialog = True
+            options[match[1].upper()] = None
+        elif match := _PHASE.search(line.text):
+            phase = match[2] if match[1] == "Processing" else f"validate {match[2]}"
+            # Windows' own providers and those of other programs come one after the other.
+            phases += [phase] if phases[-1:] != [phase] else []
+        elif match := _CALL.search(line.text):
+            calls.append(Call(match[2], match[3], failed=match[1] != "Successfully executed"))
+            if not calls[-1].failed and not fatal:
+                last_good = index
+        if code in _FATAL:
+            fatal.append(index)
         elif _TAGGED in line.text:
             # A fatal code before the success was overcome.
             success, fatal = line, []
-    started = next((line.time for line in lines if line.time), None)
+    trouble: tuple[Line, ...] = ()
     if fatal:
-        ending, words = Ending.FAILED, (*_words_before(lines, fatal[0]), *fatal[:2])
+        trouble = tuple(lines[last_good + 1 :])
+        reason = next((line for line in lines[last_good + 1 : fatal[0]] if _ERROR.search(line.text)), None)
+        words = (*([reason] if reason else []), *(lines[index] for index in fatal[:2]))
+        ending = Ending.FAILED
     elif success:
         ending, words = Ending.SUCCEEDED, (success,)
     else:
         ending, words = Ending.BROKEN_OFF, tuple(lines[-1:])
-    ended = words[-1].time if words and ending is not Ending.BROKEN_OFF else None
-    return SysprepRun(started, tuple(options), dialog, ending, ended, words)
-
-
-def _words_before(lines: list[Line], fatal: Line) -> tuple[Line, ...]:
-    """The first error line that led to the fatal one: it names what sysprep tripped over."""
-    for line in lines:
-        if line is fatal:
-            break
-        if re.search(r",\s*Error\b|was installed for a user|Failure occurred", line.text):
-            return (line,)
-    return ()
+    return SysprepRun(
+        begun=begun,
+        started=next((line.time for line in lines if line.time), None),
+        options=tuple(options),
+        dialog=_DIALOG in codes,
+        vm_mode=_VM_MODE in codes,
+        phases=tuple(phases),
+        calls=tuple(calls),
+        ending=ending,
+        ended=words[-1].time if words and ending is not Ending.BROKEN_OFF else None,
+        refused=bool(fatal) and any(_code(lines[index]) == _REFUSED for index in fatal),
+        last_words=words,
+        trouble=trouble,
+    )
 
 
 def find_since(log: ByteSource, text: str, since: datetime) -> tuple[Line | None, bool]:

@@ -5,7 +5,7 @@ Setup's logs are 8-bit text or UTF-8 with a byte order mark; UTF-16 is accepted 
 
 import codecs
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from datetime import datetime
 from typing import NamedTuple
 
@@ -28,6 +28,8 @@ class Line(NamedTuple):
     text: str
     number: int | None
     """From 1; None where the log is too long to have been read from its start."""
+    log: int = 0
+    """Which log it is from, where several are read as one; 0 is the newest."""
 
     @property
     def time(self) -> datetime | None:
@@ -60,24 +62,34 @@ def decode(data: bytes) -> str:
 class LineReader:
     """The lines of a log from the last to the first, as far back as `limit` bytes.
 
-    After the iteration `complete` says whether the log's first line was reached.
+    Several sources are one log, the newest part first. After the iteration `complete` says whether the
+    first line of all was reached.
     """
 
-    def __init__(self, source: ByteSource, limit: int = MAX_SEARCH) -> None:
-        self._source = source
+    def __init__(self, *sources: ByteSource, limit: int = MAX_SEARCH) -> None:
+        self._sources = sources
         self._limit = limit
         self.complete = False
 
     def __iter__(self) -> Iterator[Line]:
-        size = self._source.size
-        head = self._source.read_at(0, min(512, size))
+        left = self._limit
+        for index, source in enumerate(self._sources):
+            if not (yield from self._lines_of(source, index, left)):
+                return
+            left -= source.size
+        self.complete = True
+
+    def _lines_of(self, source: ByteSource, log: int, limit: int) -> Generator[Line, None, bool]:
+        """The lines of one source; whether its first was reached."""
+        size = source.size
+        head = source.read_at(0, min(512, size))
         wide = head.startswith(codecs.BOM_UTF16_LE) or head[1::2].count(0) > len(head) // 4
         numbered = size <= CHUNK
         position, rest = size, b""
-        while position and size - position < self._limit:
+        while position and size - position < limit:
             # Chunks begin at even offsets, so that no UTF-16 unit is cut.
             start = max(0, position - CHUNK) & ~1
-            piece = self._source.read_at(start, position - start) + rest
+            piece = source.read_at(start, position - start) + rest
             position = start
             if position:
                 end, first = _first_break(piece, wide)
@@ -87,8 +99,8 @@ class LineReader:
                 piece = piece[first:]
             lines = _lines(piece, wide)
             for index in range(len(lines) - 1, -1, -1):
-                yield Line(lines[index].rstrip("\r"), index + 1 if numbered else None)
-        self.complete = not position
+                yield Line(lines[index].rstrip("\r"), index + 1 if numbered else None, log)
+        return not position
 
 
 def _first_break(piece: bytes, wide: bool) -> tuple[int, int]:

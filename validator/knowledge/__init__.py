@@ -1,0 +1,1 @@
+"""What is known of the world outside the image: data, not code."""
