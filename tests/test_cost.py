@@ -31,7 +31,7 @@ MAX_BYTES = 512 * 1024
 MAX_GROWTH = 24, 96 * 1024
 """Reads and bytes that the big twin may cost more: a node more in a folder, a few pages of a hive."""
 
-MAX_MODULES = 224
+MAX_MODULES = 236
 """Beside those that a bare Python loads."""
 MAX_MODULES_OF_VERSION = 85
 

@@ -28,9 +28,9 @@ ROOMS = (
     ("windows",),
     ("facts",),
     ("checks",),
-    ("profiles", "judging", "policy"),
+    ("profiles", "judging", "policy", "plugin_loader", "catalogue", "plugins"),
     ("report",),
-    ("validation",),
+    ("validation", "packer_manifest", "receipt"),
     ("cli",),
 )
 """From the file up to the command. A room imports from itself and from those before it."""

@@ -5,16 +5,21 @@
     report = validator.validate("disk.vhd", profile="azure-generalized")
     report.verdict, report.findings, report.facts.setup_state.image_state
 
+    policy = validator.policy.load("image-validator.toml")
+    report = validator.validate("disk.vhd", policy=policy)
+
 What `__all__` names is the public surface; the rest may move.
 """
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from validator import policy
     from validator.checks.model import Severity, Status
     from validator.evidence import Evidence, Location
     from validator.facts.model import Unknown
     from validator.judging import Verdict
+    from validator.policy.model import Policy, Waiver
     from validator.report.json import image_data as as_dict
     from validator.report.model import Report
     from validator.validation import validate
@@ -22,13 +27,16 @@ if TYPE_CHECKING:
 __all__ = [
     "Evidence",
     "Location",
+    "Policy",
     "Report",
     "Severity",
     "Status",
     "Unknown",
     "Verdict",
+    "Waiver",
     "__version__",
     "as_dict",
+    "policy",
     "validate",
 ]
 __version__ = "0.1.0"
@@ -36,12 +44,15 @@ __version__ = "0.1.0"
 _HOMES = {
     "Evidence": "validator.evidence:Evidence",
     "Location": "validator.evidence:Location",
+    "Policy": "validator.policy.model:Policy",
     "Report": "validator.report.model:Report",
     "Severity": "validator.checks.model:Severity",
     "Status": "validator.checks.model:Status",
     "Unknown": "validator.facts.model:Unknown",
     "Verdict": "validator.judging:Verdict",
+    "Waiver": "validator.policy.model:Waiver",
     "as_dict": "validator.report.json:image_data",
+    "policy": "validator.policy",
     "validate": "validator.validation:validate",
 }
 
@@ -53,7 +64,8 @@ def __getattr__(name: str) -> Any:
     import importlib
 
     module, _, attribute = _HOMES[name].partition(":")
-    return getattr(importlib.import_module(module), attribute)
+    home = importlib.import_module(module)
+    return getattr(home, attribute) if attribute else home
 
 
 def __dir__() -> list[str]:

@@ -1,12 +1,13 @@
 """From facts to findings to the verdict: the only place that knows severity policy."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from typing import NamedTuple
 
 from validator.checks.model import Cause, Check, Finding, Remedy, Severity, Status, unknown
-from validator.evidence import Evidence, Layer, Unreadable
+from validator.evidence import Evidence, Layer, Location, Unreadable
 from validator.facts.model import Facts, own_failure
+from validator.policy.model import NO_POLICY, Policy, Waiver
 from validator.profiles import PROFILES
 
 
@@ -41,6 +42,12 @@ class Judged(NamedTuple):
     """None where there is nothing to mend."""
     cause: Cause | None = None
     """What is behind it, where that is known."""
+    overridden: Severity | None = None
+    """The severity by the check itself, where the policy sets another."""
+    waiver: Waiver | None = None
+    """What the policy accepts it by; of a finding that is not `WAIVED`, a waiver that has expired."""
+    waived: Status | None = None
+    """What it was before it was waived: `FAILED` or `UNKNOWN`."""
 
     @property
     def references(self) -> tuple[str, ...]:
@@ -83,17 +90,22 @@ _AGAIN: Mapping[Layer, Remedy] = {
 _GREEN = {profile.id: profile.green for profile in PROFILES}
 
 
-def judge(facts: Facts, checks: Sequence[Check], profile: str) -> Judgement:
-    """Run the checks of a profile over the facts about one installation.
+def judge(facts: Facts, checks: Sequence[Check], profile: str, policy: Policy = NO_POLICY) -> Judgement:
+    """Run the checks of a profile over the facts about one installation, as far as a policy asks them.
 
     Nothing that happens inside a check can end as passed: what cannot be read, and a failure of our
     own, is an unknown finding.
     """
     findings = []
-    for check in checks:
-        if profile in check.severity:
-            findings += [_judged(check, profile, finding) for finding in _run(facts, check)]
-    return _decide(tuple(findings), profile)
+    left_out = 0
+    for check in policy.catalogue(checks):
+        if profile not in check.severity:
+            continue
+        if policy.leaves_out(check):
+            left_out += 1
+        else:
+            findings += [_judged(check, profile, finding, policy) for finding in _run(facts, check)]
+    return _decide(tuple(findings), profile, left_out)
 
 
 def _run(facts: Facts, check: Check) -> list[Finding]:
@@ -105,20 +117,31 @@ def _run(facts: Facts, check: Check) -> list[Finding]:
     except Exception as error:
         evidence = own_failure(check.id, error)
         findings.append(unknown(_cannot_tell(evidence), evidence))
-    return findings or [unknown("The check gave no answer.")]
+    return findings or [
+        unknown("The check gave no answer.", Evidence(Location(Layer.TOOL), "no finding", "one"))
+    ]
 
 
 def _cannot_tell(evidence: Evidence) -> str:
     return f"Not answered, because the {evidence.where.layer.value} could not be read."
 
 
-def _judged(check: Check, profile: str, finding: Finding) -> Judged:
+def _judged(check: Check, profile: str, finding: Finding, policy: Policy) -> Judged:
     highest = check.severity[profile]
-    severity = finding.severity or highest
-    if severity.rank < highest.rank:
-        severity = highest
-    remedy = _remedy(check, finding)
-    return Judged(check, finding.status, severity, finding.message, finding.evidence, remedy, finding.cause)
+    own = finding.severity or highest
+    if own.rank < highest.rank:
+        own = highest
+    severity = policy.severity_of(check, profile, own)
+    return Judged(
+        check,
+        finding.status,
+        severity,
+        finding.message,
+        finding.evidence,
+        _remedy(check, finding),
+        finding.cause,
+        own if severity is not own else None,
+    )
 
 
 def _remedy(check: Check, finding: Finding) -> Remedy | None:
@@ -129,24 +152,53 @@ def _remedy(check: Check, finding: Finding) -> Remedy | None:
     return None
 
 
-def _decide(findings: tuple[Judged, ...], profile: str) -> Judgement:
-    errors = [each for each in findings if each.severity is Severity.ERROR]
-    if failures := [each for each in errors if each.status is Status.FAILED]:
+def _decide(findings: tuple[Judged, ...], profile: str, left_out: int) -> Judgement:
+    if failures := blocking(findings):
         return Judgement(Verdict.UNDEPLOYABLE, failures[0].message, findings)
-    unknowns = [each for each in errors if each.status is Status.UNKNOWN]
-    # A failure of our own leaves nothing green, whatever it was that failed.
-    unknowns += [each for each in findings if any(one.where.layer is Layer.TOOL for one in each.evidence)]
-    if unknowns:
-        return Judgement(Verdict.INDETERMINATE, _why_unknown(unknowns[0]), findings)
-    if not errors:
+    if unknowns := undecided(findings):
+        return Judgement(Verdict.INDETERMINATE, why_unknown(unknowns[0]), findings)
+    if not any(each.severity is Severity.ERROR for each in findings):
         return Judgement(Verdict.INDETERMINATE, "No check that could decide was run.", findings)
     warnings = sum(each.status is Status.FAILED and each.severity is Severity.WARNING for each in findings)
-    tail = f", with {warnings} warning{'s' if warnings > 1 else ''}" if warnings else ""
+    tail = f", with {_number(warnings, 'warning')}" if warnings else ""
+    tail += f"; the policy left out {_number(left_out, 'check')}" if left_out else ""
     return Judgement(Verdict.DEPLOYABLE, f"{_GREEN[profile]}{tail}.", findings)
 
 
-def _why_unknown(judged: Judged) -> str:
+def blocking(findings: Sequence[Judged]) -> list[Judged]:
+    """The findings that make an image undeployable."""
+    return [each for each in findings if each.severity is Severity.ERROR and each.status is Status.FAILED]
+
+
+def undecided(findings: Sequence[Judged]) -> list[Judged]:
+    """The findings that leave the verdict open: a failure of our own does, whatever it was that failed."""
+    errors = [each for each in findings if each.severity is Severity.ERROR]
+    unanswered = [each for each in errors if each.status is Status.UNKNOWN]
+    return unanswered + [each for each in findings if failed_inside(each)]
+
+
+def failed_inside(judged: Judged) -> bool:
+    """Whether it rests on a failure of our own."""
+    return any(evidence.where.layer is Layer.TOOL for evidence in judged.evidence)
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count} {noun}{'s' if count > 1 else ''}"
+
+
+def why_unknown(judged: Judged) -> str:
+    """Why the verdict is open, in a sentence."""
     return f"Undecided: {judged.evidence[0]}." if judged.evidence else judged.message
+
+
+def _left(judgement: Judgement) -> Verdict:
+    """What a verdict comes down to without what a policy accepts; never worse than the verdict."""
+    errors = [each for each in judgement.findings if each.severity is Severity.ERROR]
+    if not any(each.status is Status.WAIVED for each in errors):
+        return judgement.verdict
+    if blocking(errors):
+        return judgement.verdict
+    return Verdict.INDETERMINATE if undecided(judgement.findings) else Verdict.DEPLOYABLE
 
 
 def of_started(judgement: Judgement, name: str, evidence: Sequence[Evidence]) -> Judgement:
@@ -162,16 +214,20 @@ def of_started(judgement: Judgement, name: str, evidence: Sequence[Evidence]) ->
 
 
 def combine(
-    judgements: Sequence[tuple[str, Judgement]], elsewhere: Sequence[Evidence] = ()
+    judgements: Sequence[tuple[str, Judgement]],
+    elsewhere: Sequence[Evidence] = (),
+    accepted: Callable[[Judgement], Judgement] = lambda judgement: judgement,
 ) -> tuple[int, Judgement]:
     """One judgement over all installations on a disk, and the index of the one that it speaks of.
 
-    As long as nothing says which one starts, they must agree. It speaks of the worst. `elsewhere` is
-    evidence that what starts may be none of them: then they decide nothing.
+    As long as nothing says which one starts, they must agree. It speaks of the worst; of what is `accepted`
+    by a policy only where nothing else is left of any of them. `elsewhere` is evidence that what starts may
+    be none of them: then they decide nothing.
     """
     order = (Verdict.UNDEPLOYABLE, Verdict.INDETERMINATE, Verdict.DEPLOYABLE)
     ranks = [order.index(judgement.verdict) for _, judgement in judgements]
-    index = ranks.index(min(ranks))
+    open_ranks = [order.index(_left(accepted(judgement))) for _, judgement in judgements]
+    index = min(range(len(ranks)), key=lambda each: (open_ranks[each], ranks[each]))
     worst = judgements[index][1]
     if len(set(ranks)) == 1 and not elsewhere:
         return index, worst
@@ -215,11 +271,11 @@ def exit_code(
     """What a run over these images returns; it depends on nothing else (promise 8).
 
     Args:
-        judgements: of all images.
+        judgements: of all images, with what a policy accepts marked; it no longer counts.
         fail_on: WARNING lets a failed warning fail the run.
         unmatched: whether something that the user named matched no image.
     """
-    verdicts = {judgement.verdict for judgement in judgements}
+    verdicts = {_left(judgement) for judgement in judgements}
     warned = fail_on is Severity.WARNING and any(
         each.status is Status.FAILED and each.severity is Severity.WARNING
         for judgement in judgements

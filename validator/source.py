@@ -12,9 +12,9 @@ import struct
 import sys
 import time
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from validator.evidence import Effect, Evidence, Layer, Location, Unreadable, damaged
 
@@ -23,6 +23,8 @@ MAX_SECONDS = 10.0
 MAX_BYTES = 512 * 2**20
 """No verdict needs more than this; an image that makes us read more is refused."""
 PAGE = 4096
+PIECE = 4 * 2**20
+"""Bytes of a file that are read at once where all of it is."""
 _KEPT_READ = 128 * 2**10
 _KEPT_PAGES = 4096
 """Reads up to this length are kept, and at most about so many pages of them (16 MiB)."""
@@ -135,6 +137,32 @@ class Pages:
         return joined[start : start + length]
 
 
+class FileState(NamedTuple):
+    """What tells one state of a file from another, as far as a file system does."""
+
+    path: str
+    size: int
+    """In bytes."""
+    modified: int
+    """In nanoseconds, as the next."""
+    changed: int
+    """Shows a write whose modification time was put back; on Windows it is the time of creation."""
+    identity: int
+
+    @classmethod
+    def of(cls, path: str, status: os.stat_result) -> "FileState":
+        """The state that the operating system says."""
+        return cls(path, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+
+    def difference(self, now: "FileState") -> str | None:
+        """What is another by now, in words, or None."""
+        words = ("another size", "another modification time", "another change time")
+        for word, before, after in zip((*words, "another file under its name"), self[1:], now[1:]):
+            if before != after:
+                return word
+        return None
+
+
 class FileSource:
     """A regular file on this machine, opened read-only and unbuffered.
 
@@ -156,8 +184,8 @@ class FileSource:
             raise _cannot_open(error) from error
         self._file: io.FileIO = io.FileIO(handle, "rb")
         try:
-            self._opened = os.fstat(handle)
-            self._refuse_what_is_no_file(self._opened)
+            opened = os.fstat(handle)
+            self._refuse_what_is_no_file(opened)
             _refuse_what_is_in_use(handle)
         except Unreadable:
             self.close()
@@ -165,7 +193,8 @@ class FileSource:
         except OSError as error:
             self.close()
             raise _cannot_open(error) from error
-        self.size = self._opened.st_size
+        self.state = FileState.of(self.path, opened)
+        self.size = opened.st_size
         self._pages = Pages(self._read, self.size)
         self.budget.count.files += 1
 
@@ -202,45 +231,49 @@ class FileSource:
                     break
                 data += piece
         except OSError as error:
-            found = f"the operating system's error “{error.strerror}”"
-            where = Location(Layer.FILE, offset)
-            raise damaged(where, expected=f"{length} bytes", found=found) from error
+            raise _failed_read(offset, length, error) from error
         if len(data) != length:
-            raise damaged(
-                Location(Layer.FILE, offset),
-                expected=f"{length} bytes",
-                found=f"{len(data)}: the file was cut while it was read",
-            )
+            raise _short_read(offset, length, len(data))
         return bytes(data)
 
     def changed(self) -> Evidence | None:
         """Evidence that the file is no longer what was opened, or None.
 
-        Size, times and identity are compared, of the open file and of its name. The change time shows a
-        write whose modification time was put back (on Windows it is the creation time).
+        The state of the open file and that of its name are compared with what it was.
         """
         try:
-            now, named = os.fstat(self._file.fileno()), os.stat(self.path)
+            found = os.fstat(self._file.fileno()), os.stat(self.path)
         except OSError as error:
             return Evidence(
                 Location(Layer.FILE), f"“{error.strerror}”", "the file as it was opened", effect=Effect.LOST
             )
-        was = self._opened
-        for status in (now, named):
-            for name, before, after in (
-                ("another size", was.st_size, status.st_size),
-                ("another modification time", was.st_mtime_ns, status.st_mtime_ns),
-                ("another change time", was.st_ctime_ns, status.st_ctime_ns),
-                ("another file under its name", was.st_ino, status.st_ino),
-            ):
-                if before != after:
-                    return Evidence(
-                        Location(Layer.FILE),
-                        f"{name}: it was changed while it was read",
-                        "the file as it was opened",
-                        effect=Effect.LOST,
-                    )
+        for status in found:
+            if difference := self.state.difference(FileState.of(self.path, status)):
+                return Evidence(
+                    Location(Layer.FILE),
+                    f"{difference}: it was changed while it was read",
+                    "the file as it was opened",
+                    effect=Effect.LOST,
+                )
         return None
+
+    def pieces(self) -> Iterator[memoryview]:
+        """The whole content in large pieces, outside of the budget; a piece is gone with the next one.
+
+        Raises:
+            Unreadable: when they are not all there.
+        """
+        buffer = memoryview(bytearray(PIECE))
+        left = self.size
+        try:
+            self._file.seek(0)
+            while left and (length := self._file.readinto(buffer[: min(PIECE, left)])):
+                left -= length
+                yield buffer[:length]
+        except OSError as error:
+            raise _failed_read(self.size - left, left, error) from error
+        if left:
+            raise _short_read(self.size - left, left, 0)
 
     def close(self) -> None:
         """Release the file."""
@@ -253,12 +286,27 @@ class Files:
     def __init__(self, budget: Budget | None = None) -> None:
         self.budget = budget or Budget()
         self._opened: list[FileSource] = []
+        self._aside: set[FileSource] = set()
 
     def open(self, path: str) -> FileSource:
         """Open a file; see `FileSource` for what is raised."""
         source = FileSource(path, self.budget)
         self._opened.append(source)
         return source
+
+    def set_aside(self, source: FileSource) -> None:
+        """Say that a file which was opened turned out to be no part of the image."""
+        self._aside.add(source)
+
+    @property
+    def parts(self) -> tuple[FileState, ...]:
+        """The files that the image is made of, as they were when they were opened."""
+        return tuple(source.state for source in self._opened if source not in self._aside)
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """What was opened, in that order."""
+        return tuple(source.path for source in self._opened)
 
     def changed(self) -> Evidence | None:
         """Evidence that one of them is no longer what was opened, or None."""
@@ -423,6 +471,16 @@ def _cannot_open(error: OSError) -> Unreadable:
         expected="a file that this user may read",
         found=f"the operating system's error “{error.strerror}”",
     )
+
+
+def _failed_read(offset: int, length: int, error: OSError) -> Unreadable:
+    found = f"the operating system's error “{error.strerror}”"
+    return damaged(Location(Layer.FILE, offset), expected=f"{length} bytes", found=found)
+
+
+def _short_read(offset: int, length: int, count: int) -> Unreadable:
+    found = f"{count}: the file was cut while it was read"
+    return damaged(Location(Layer.FILE, offset), expected=f"{length} bytes", found=found)
 
 
 def _in_use(found: str) -> Unreadable:

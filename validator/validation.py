@@ -3,16 +3,18 @@
 import os
 import time
 from collections.abc import Callable, Sequence
+from datetime import date, datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from validator.checks import ALL_CHECKS
+from validator.catalogue import all_checks, installation_facts
 from validator.disk.container import Container
 from validator.disk.formats import FORMATS
 from validator.evidence import Evidence, Layer, Unreadable
-from validator.facts import IMAGE_FACTS, INSTALLATION_FACTS
+from validator.facts import IMAGE_FACTS
 from validator.facts.model import Attempt, Facts, Unknown
 from validator.facts.question import Question
 from validator.judging import Judgement, combine, distrust, judge, of_started
+from validator.policy.model import NO_POLICY, Policy
 from validator.profiles import DEFAULT_PROFILE, PROFILES
 from validator.report.model import LayerState, Report, ReportFacts
 from validator.source import Files
@@ -25,8 +27,10 @@ if TYPE_CHECKING:
 
 def validate(
     path: str | os.PathLike[str],
-    profile: str = DEFAULT_PROFILE,
+    profile: str | None = None,
     *,
+    policy: Policy = NO_POLICY,
+    today: date | None = None,
     input_format: str | None = None,
     parents: Sequence[str] = (),
     generation: int | None = None,
@@ -39,7 +43,9 @@ def validate(
 
     Args:
         path: the image; it is opened for reading only.
-        profile: the id of one of `validator.profiles.PROFILES`.
+        profile: the id of one of `validator.profiles.PROFILES`; None leaves it to the policy, or the default.
+        policy: a team's own rules; see `validator.policy.load`.
+        today: the day by which waivers of the policy expire; None: that of the clock, in UTC.
         input_format: `vhd`, `vhdx` or `raw` to overrule what the content says.
         parents: files that may be parents of a differencing disk, wherever they lie.
         generation: 1 or 2, what the machine will be; None leaves it to the disk.
@@ -54,12 +60,15 @@ def validate(
     Raises:
         FileNotFoundError: if there is no such file.
         ValueError: for a profile or a format that does not exist.
+        validator.plugins.PluginError: where an installed plug-in cannot be used.
     """
+    profile = profile or policy.profile or DEFAULT_PROFILE
     if profile not in {each.id for each in PROFILES}:
         raise ValueError(f"there is no profile {profile!r}")
     if input_format is not None and input_format not in FORMATS:
         raise ValueError(f"there is no format {input_format!r}; there are {', '.join(FORMATS)}")
     started = time.perf_counter()
+    day = today or datetime.now(timezone.utc).date()
     name = os.fsdecode(path)
     with Files() as files:
         try:
@@ -72,20 +81,50 @@ def validate(
             IMAGE_FACTS,
             {**given, "input_format": Attempt(input_format), "parents": Attempt(tuple(parents))},
         )
-        installation, judgement = _judge(facts, profile)
+
+        def accepted(judgement: Judgement) -> Judgement:
+            if not policy.waivers and policy.baseline is None:
+                return judgement
+            from validator.policy.acceptance import accept
+
+            return accept(judgement, policy, name, day)
+
+        installation, judgement = _judge(facts, profile, policy, accepted)
         report_facts = _report_facts(installation)
         layers = _layers(installation)
         shown = _picture(installation) if picture else None
         life = _timeline(installation) if timeline else None
+        data_disk = facts.attempt("data_disk").value is True
         if evidence := files.changed():
             judgement = distrust(judgement, evidence)
+            data_disk = False
     duration = (time.perf_counter() - started) * 1000
     count = files.budget.count
-    return Report(name, profile, judgement, report_facts, layers, count, round(duration, 3), shown, life)
+    return Report(
+        name,
+        profile,
+        accepted(judgement),
+        report_facts,
+        layers,
+        count,
+        round(duration, 3),
+        shown,
+        life,
+        files=tuple(map(os.path.realpath, files.paths)),
+        parts=files.parts,
+        question=question,
+        data_disk=data_disk,
+    )
 
 
-def _judge(facts: Facts, profile: str) -> tuple[Facts, Judgement]:
+def _judge(
+    facts: Facts, profile: str, policy: Policy, accepted: Callable[[Judgement], Judgement]
+) -> tuple[Facts, Judgement]:
     """The judgement over all installations, and the facts about the one that it speaks of."""
+
+    def judged(about: Facts) -> Judgement:
+        return judge(about, all_checks(), profile, policy)
+
     installations = facts.attempt("installations").value or ()
     names = [f"partition {each.partition}" for each in installations]
     elsewhere: tuple[Evidence, ...] = ()
@@ -94,17 +133,17 @@ def _judge(facts: Facts, profile: str) -> tuple[Facts, Judgement]:
         started = facts.attempt("default_installation")
         if started.value is not None and started.value.chosen is not None:
             chosen = started.value.chosen
-            only = facts.about(INSTALLATION_FACTS, chosen=chosen)
-            return only, of_started(judge(only, ALL_CHECKS, profile), names[chosen], started.value.evidence)
+            only = facts.about(installation_facts(), chosen=chosen)
+            return only, of_started(judged(only), names[chosen], started.value.evidence)
         if started.value is not None and started.value.elsewhere:
             elsewhere = started.value.evidence
         elif started.unknown is not None and started.unknown.where.layer is Layer.TOOL:
             elsewhere = (started.unknown,)
-    about = [facts.about(INSTALLATION_FACTS, chosen=chosen) for chosen in range(max(1, len(installations)))]
-    judgements = [judge(each, ALL_CHECKS, profile) for each in about]
+    about = [facts.about(installation_facts(), chosen=chosen) for chosen in range(max(1, len(installations)))]
+    judgements = [judged(each) for each in about]
     if len(judgements) == 1:
         return about[0], judgements[0]
-    index, judgement = combine(list(zip(names, judgements)), elsewhere)
+    index, judgement = combine(list(zip(names, judgements)), elsewhere, accepted)
     return about[index], judgement
 
 

@@ -9,6 +9,9 @@ from typing import NamedTuple
 from validator.evidence import Evidence
 from validator.facts.model import parameters
 
+EXPECTATIONS = "expectation"
+"""The family of what users expect by their policies; its members have nothing else in common."""
+
 
 class Severity(str, Enum):
     """What a failed check means for deployment."""
@@ -80,6 +83,20 @@ class Finding(NamedTuple):
     cause: Cause | None = None
 
 
+class Distribution(NamedTuple):
+    """An installed package."""
+
+    name: str
+    version: str
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version}"
+
+
+class PluginError(Exception):
+    """An installed plug-in cannot be used; the text says which, and why."""
+
+
 @dataclass(frozen=True, slots=True)
 class Check:
     """A declared rule over facts."""
@@ -93,6 +110,8 @@ class Check:
     since: str
     """The version that brought it."""
     function: Callable[..., Iterator[Finding]]
+    distribution: Distribution | None = None
+    """Where a plug-in's check comes from; None for ours."""
 
     @property
     def title(self) -> str:

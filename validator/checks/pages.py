@@ -11,7 +11,10 @@ def page(check: Check) -> str:
     facts = ", ".join(f"`{name}`" for name in check.reads)
     commands = "".join(f"\n{command}" for command in check.remedy.commands)
     fence = f"\n\n```text{commands}\n```" if commands else ""
-    references = "\n".join(f"- {reference}" for reference in check.references)
+    references = "".join(f"\n- {reference}" for reference in check.references)
+    sources = f"\n## References\n{references}\n" if references else ""
+    since = f"- since version: {check.since}\n" if check.since else ""
+    plugin = f"- from the plug-in: {check.distribution}\n" if check.distribution else ""
     return f"""# {check.id}
 
 {check.title}
@@ -19,8 +22,7 @@ def page(check: Check) -> str:
 - family: {check.family}
 - severity: {severities}
 - reads the facts: {facts}
-- since version: {check.since}
-
+{plugin}{since}
 ## Why it matters
 
 {check.explanation}
@@ -28,11 +30,7 @@ def page(check: Check) -> str:
 ## Remedy
 
 {check.remedy.text}{fence}
-
-## References
-
-{references}
-"""
+{sources}"""
 
 
 def index(checks: Sequence[Check]) -> str:

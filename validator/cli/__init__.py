@@ -2,6 +2,7 @@
 
 import gc
 import importlib
+import io
 import os
 import sys
 from typing import NoReturn
@@ -9,11 +10,14 @@ from typing import NoReturn
 import click
 
 from validator import __version__
+from validator.report.printable import printable
 
 _COMMANDS = {
     "check": "validator.cli.check",
     "inspect": "validator.cli.inspect",
     "checks": "validator.cli.checks",
+    "policy": "validator.cli.policy",
+    "verify-receipt": "validator.cli.verify_receipt",
     "completion": "validator.cli.completion",
 }
 USAGE, FAILED, INTERRUPTED = 2, 3, 130
@@ -60,7 +64,10 @@ def main() -> NoReturn:
     try:
         code = cli.main(prog_name="image-validator", standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        # What a shell made of `*` may be the name of a file, and a file may be called anything.
+        complaint = io.StringIO()
+        error.show(complaint)
+        click.echo("\n".join(map(printable, complaint.getvalue().split("\n"))), nl=False, err=True)
         code = USAGE
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
@@ -68,8 +75,7 @@ def main() -> NoReturn:
     except Exception as error:
         if os.environ.get("IMAGE_VALIDATOR_DEBUG"):
             raise
-        click.echo(
-            f"image-validator failed ({type(error).__name__}: {error}); no image was judged.", err=True
-        )
+        why = printable(f"{type(error).__name__}: {error}")
+        click.echo(f"image-validator failed ({why}); no image was judged.", err=True)
         code = FAILED
     sys.exit(code if isinstance(code, int) else 0)

@@ -3,20 +3,20 @@
 import difflib
 import json
 import textwrap
+from collections.abc import Iterable
 from typing import Any
 
 import click
 
-from validator.checks import ALL_CHECKS
 from validator.checks.model import Check
 from validator.checks.pages import page
-from validator.cli import options
+from validator.cli import options, policies
 from validator.profiles import PROFILES
 from validator.report.terminal import printed
 
 
 def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    return [check.id for check in ALL_CHECKS if check.id.startswith(incomplete)]
+    return [check.id for check in options.all_checks() if check.id.startswith(incomplete)]
 
 
 @click.command("checks")
@@ -25,14 +25,16 @@ def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
     "--format", "-f", "output_format", type=click.Choice(("text", "json")), default="text",
     help="What to print on standard output.",
 )  # fmt: skip
+@policies.policy_file
 @options.no_color
-def command(check_id: str | None, output_format: str, no_color: bool) -> int:
-    """List the checks, or explain the one with this ID."""
+def command(check_id: str | None, output_format: str, in_force: policies.InForce, no_color: bool) -> int:
+    """List the checks, or explain the one with this ID; the expectations of a policy stand behind them."""
     colour = options.colour(no_color)
+    checks = in_force.policy.catalogue(options.all_checks())
     if check_id is not None:
-        check = next((each for each in ALL_CHECKS if each.id == check_id), None)
+        check = next((each for each in checks if each.id == check_id), None)
         if check is None:
-            near = difflib.get_close_matches(check_id, [each.id for each in ALL_CHECKS], 1)
+            near = difflib.get_close_matches(check_id, [each.id for each in checks], 1)
             hint = f"; did you mean {near[0]}?" if near else ""
             raise click.UsageError(f"there is no check {check_id!r}{hint}")
         if output_format == "json":
@@ -40,9 +42,9 @@ def command(check_id: str | None, output_format: str, no_color: bool) -> int:
         else:
             options.show(_explained(check, colour), colour=colour)
     elif output_format == "json":
-        options.show(json.dumps([_data(check) for check in ALL_CHECKS], indent=2) + "\n")
+        options.show(json.dumps([_data(check) for check in checks], indent=2) + "\n")
     else:
-        options.show(_listed(colour), colour=colour)
+        options.show(_listed(checks, colour), colour=colour)
     return 0
 
 
@@ -57,6 +59,7 @@ def _data(check: Check) -> dict[str, Any]:
         "remedy": {"text": check.remedy.text, "commands": list(check.remedy.commands)},
         "references": list(check.references),
         "since": check.since,
+        "plugin": check.distribution and check.distribution._asdict(),
     }
 
 
@@ -68,17 +71,18 @@ def _explained(check: Check, colour: bool) -> str:
     prose = printed(Markdown(why, hyperlinks=False), colour=colour, width=options.width())
     remedy = textwrap.fill(check.remedy.text, options.width(), break_long_words=False, break_on_hyphens=False)
     parts = [f"Remedy\n\n{remedy}", "\n".join(check.remedy.commands)]
-    parts.append("\n".join(["References", "", *(f"- {each}" for each in check.references)]))
+    if check.references:
+        parts.append("\n".join(["References", "", *(f"- {each}" for each in check.references)]))
     return prose + "\n" + "\n\n".join(filter(None, parts)) + "\n"
 
 
-def _listed(colour: bool) -> str:
+def _listed(checks: Iterable[Check], colour: bool) -> str:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in ("id", "family", "AG", "AS", "G", "the rule"):
         table.add_column(name, overflow="fold", no_wrap=name != "the rule")
-    for check in ALL_CHECKS:
+    for check in checks:
         severities = (check.severity_under(profile.id)[0].upper() for profile in PROFILES)
         table.add_row(check.id, check.family, *severities, check.title)
     legend = (

@@ -27,6 +27,7 @@ def command(
 
     Returns 0 where every layer could be read, 3 where one could not.
     """
+    options.all_checks()
     from validator.judging import ExitCode
     from validator.validation import validate
 

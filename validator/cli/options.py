@@ -5,12 +5,15 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from validator.disk.formats import FORMATS
 from validator.report.printable import printable
+
+if TYPE_CHECKING:
+    from validator.checks.model import Check
 
 
 class Refused(click.ClickException):
@@ -20,6 +23,41 @@ class Refused(click.ClickException):
 
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def all_checks() -> "tuple[Check, ...]":
+    """Every check there is, those of plug-ins included.
+
+    Raises:
+        Refused: where an installed plug-in cannot be used.
+    """
+    from validator import catalogue
+    from validator.checks.model import PluginError
+
+    try:
+        return catalogue.all_checks()
+    except PluginError as error:
+        raise Refused(printable(str(error))) from error
+
+
+def destination(function: Function) -> Function:
+    """`--generation`, `--will-convert` and `--vm-size-nvme`: what becomes of the image."""
+    for option in (
+        click.option("--vm-size-nvme", "nvme", is_flag=True, help="The machine's size has NVMe disks only."),
+        click.option(
+            "--will-convert",
+            is_flag=True,
+            help="The pipeline converts the image to a fixed VHD afterwards: its container is only a notice.",
+        ),
+        click.option(
+            "--generation",
+            type=click.Choice(("1", "2")),
+            callback=lambda ctx, param, value: int(value) if value else None,
+            help="The generation of the machine: 1 starts by BIOS, 2 by UEFI. Left out, the disk decides.",
+        ),
+    ):
+        function = option(function)
+    return function
 
 
 def input_format(function: Function) -> Function:
@@ -70,6 +108,14 @@ def colour(no_color: bool) -> bool:
 def width() -> int:
     """Columns to write for: the terminal's, or 80 in a log."""
     return min(120, shutil.get_terminal_size().columns)
+
+
+def folder() -> str:
+    """The working directory; empty where it is gone."""
+    try:
+        return os.getcwd()
+    except OSError:
+        return ""
 
 
 def images(names: Sequence[str]) -> tuple[list[str], list[str]]:

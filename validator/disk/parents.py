@@ -75,13 +75,19 @@ def _find(link: ParentLink, path: str, files: Files, named: tuple[str, ...]) -> 
             continue
         tried.add(real)
         try:
-            parent = open_mapped(files.open(real), link.format)
+            source = files.open(real)
         except Unreadable as error:
-            others.append(f"{os.path.basename(candidate)} cannot be read ({error.evidence.found})")
+            others.append(_unreadable(candidate, error))
             continue
-        if parent.identifier in link.identifiers:
-            return parent, real
-        others.append(f"{os.path.basename(candidate)} is {parent.identifier}")
+        try:
+            parent = open_mapped(source, link.format)
+        except Unreadable as error:
+            others.append(_unreadable(candidate, error))
+        else:
+            if parent.identifier in link.identifiers:
+                return parent, real
+            others.append(f"{os.path.basename(candidate)} is {parent.identifier}")
+        files.set_aside(source)
     wanted = (
         f"the parent disk “{stated[0] if stated else ''}” with identifier {' or '.join(link.identifiers)}"
     )
@@ -91,6 +97,10 @@ def _find(link: ParentLink, path: str, files: Files, named: tuple[str, ...]) -> 
     if path.lower().endswith((".avhd", ".avhdx")):
         found += ". The image is a checkpoint of Hyper-V: merge it (Merge-VHD) or export the machine"
     raise _damage(wanted, found)
+
+
+def _unreadable(candidate: str, error: Unreadable) -> str:
+    return f"{os.path.basename(candidate)} cannot be read ({error.evidence.found})"
 
 
 def _neighbours(folder: str, kind: str) -> list[str]:

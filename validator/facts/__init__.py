@@ -16,6 +16,7 @@ from validator.facts import (
     leftovers,
     provisioning,
     reachability,
+    registry,
     services,
     servicing,
     setup,
@@ -38,6 +39,7 @@ IMAGE_FACTS: dict[str, Callable[..., Any]] = {
         layout.file_length,
         layout.container_recoveries,
         layout.generation,
+        layout.data_disk,
         boot.system_volume,
         boot.boot_sectors,
         boot.fallback_loaders,
@@ -123,6 +125,7 @@ INSTALLATION_FACTS: dict[str, Callable[..., Any]] = {
         setup.product,
         setup.architecture,
         setup.setup_state,
+        registry.registry,
         target.target,
     )
 }

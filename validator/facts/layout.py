@@ -2,11 +2,17 @@
 
 from validator.disk.container import Disk
 from validator.disk.partitions import PartitionTable
+from validator.disk.volumes import Volume, VolumeKind
 from validator.evidence import Evidence
+from validator.facts.image import FoundInstallation
+from validator.facts.model import Attempt
 from validator.source import FileSource
 
 ESP_TYPES = ("c12a7328-f81f-11d2-ba4b-00a0c93ec93b", "ef")
 """The EFI system partition, in a GPT and in an MBR. Source: UEFI 2.10, 5.2.2 and 5.3.3."""
+_DATA = (VolumeKind.NTFS, VolumeKind.FAT, VolumeKind.EXFAT)
+_TABLES = 64 * 1024
+"""Partition tables lie within so many bytes of a disk's start and end, whatever its sectors."""
 
 
 def file_length(source: FileSource) -> int:
@@ -34,3 +40,26 @@ def generation(partition_table: PartitionTable) -> int | None:
         return 2
     active = any(partition.active for partition in partition_table.partitions)
     return None if has_esp(partition_table) and not active else 1
+
+
+def data_disk(
+    disk: Disk,
+    partition_table: Attempt[PartitionTable],
+    volumes: Attempt[tuple[Volume, ...]],
+    found_installations: Attempt[tuple[FoundInstallation, ...]],
+) -> bool:
+    """Whether it is certain that neither Windows nor anything to start it lies on the disk.
+
+    All its volumes were read, or it was never initialised. A volume that is not read (BitLocker, ReFS,
+    another system's, one that does not verify) may hold a Windows.
+    """
+    if partition_table.unknown is not None:
+        edge = min(_TABLES, disk.size)
+        return not any(disk.read_at(0, edge)) and not any(disk.read_at(disk.size - edge, edge))
+    table, found = partition_table.value, found_installations.value
+    if table is None or found is None or found or has_esp(table):
+        return False
+    return all(
+        volume.kind in _DATA or volume.partition.type_name == "Microsoft reserved"
+        for volume in volumes.value or ()
+    ) and not any(partition.active for partition in table.partitions)

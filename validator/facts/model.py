@@ -108,17 +108,19 @@ def parameters(function: Callable[..., Any]) -> Iterable[tuple[str, Any]]:
 
 
 def takes_attempt(annotation: Any) -> bool:
-    """Whether a parameter takes a fact that may have failed."""
+    """Whether a parameter takes a fact that may have failed; plug-ins may have annotations as text."""
+    if isinstance(annotation, str):
+        return annotation.partition("[")[0].rpartition(".")[2] in (Attempt.__name__, Later.__name__)
     return typing.get_origin(annotation) in (Attempt, Later)
 
 
-def own_failure(name: str, error: Exception) -> Evidence:
-    """Evidence for a failure of this program: never an answer about the image."""
+def own_failure(name: str, error: BaseException, who: str = "image-validator") -> Evidence:
+    """Evidence for a failure of this program or a plug-in: never an answer about the image."""
     if os.environ.get("IMAGE_VALIDATOR_DEBUG"):
         traceback.print_exception(error)
     return Evidence(
         Location(Layer.TOOL),
-        f"image-validator failed ({type(error).__name__}: {error}) while it read “{name}”; "
+        f"{who} failed ({type(error).__name__}: {error}) while it read “{name}”; "
         "IMAGE_VALIDATOR_DEBUG=1 shows where",
         "an answer",
         effect=Effect.LOST,

@@ -1,11 +1,23 @@
 """The formats of a report: each is a module with a function `render`, loaded when it is asked for."""
 
 import importlib
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from validator.report.model import RunReport
 
-FORMATS = ("text", "json")
+FORMATS: Mapping[str, str] = {
+    "text": "image-validator.txt",
+    "json": "image-validator.json",
+    "github": "image-validator.github.txt",
+    "azure-devops": "image-validator.azure-devops.txt",
+    "markdown": "image-validator.md",
+    "html": "image-validator.html",
+    "junit": "TEST-image-validator.xml",
+    "sarif": "image-validator.sarif",
+    "gitlab": "gl-code-quality-report.json",
+}
+"""Their names, and the file that `--report NAME` alone writes."""
 
 
 class Style(NamedTuple):

@@ -32,7 +32,10 @@ def as_data(run: RunReport) -> dict[str, Any]:
     return {
         "format_version": FORMAT_VERSION,
         "tool": {"name": "image-validator", "version": run.tool_version},
+        "plugins": [each._asdict() for each in run.plugins],
         "profile": run.profile,
+        "policy": _plain(run.policy),
+        "warnings": list(run.warnings),
         "exit_code": run.exit_code.value,
         "summary": {
             "images": len(run.images),
@@ -114,11 +117,27 @@ def _finding(judged: Judged) -> dict[str, Any]:
         "family": judged.check.family,
         "status": judged.status.value,
         "severity": judged.severity.value,
+        "overridden_severity": _plain(judged.overridden),
         "message": judged.message,
         "evidence": [_evidence(each) for each in judged.evidence],
         "remedy": _plain(judged.remedy),
         "cause": None if judged.cause is None else {"id": judged.cause.id, "text": judged.cause.text},
         "references": list(judged.references),
+        "plugin": _plain(judged.check.distribution),
+        "waiver": _waiver(judged),
+    }
+
+
+def _waiver(judged: Judged) -> dict[str, Any] | None:
+    waiver = judged.waiver
+    if waiver is None:
+        return None
+    return {
+        "reason": waiver.reason,
+        "until": None if waiver.until is None else waiver.until.isoformat(),
+        "expired": judged.waived is None,
+        "accepts": _plain(judged.waived),
+        "baseline": waiver.baseline,
     }
 
 

@@ -3,6 +3,8 @@
 import re
 import unicodedata
 
+_DOUBTFUL = re.compile(r"[^ -~]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _COMMAND = re.compile(r"##|(?<!\S)::(?=\w)")
 _SHORT = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
 
@@ -15,14 +17,25 @@ def printable(text: str) -> str:
     agents of CI hosts act on `##vso[`, `##[` and, at the start of a line, `::name`: their first
     character is escaped, wherever a line may be wrapped.
     """
-    if not (text.isascii() and text.isprintable()):
-        text = "".join(character if _prints(character) else _escape(character) for character in text)
+    text = _DOUBTFUL.sub(lambda match: match[0] if _prints(match[0]) else _escape(match[0]), text)
     return _COMMAND.sub(lambda match: f"\\x{ord(match[0][0]):02x}{match[0][1:]}", text)
+
+
+def shortened(text: str, most: int) -> str:
+    """The text as `printable`, and where that is longer than `most` characters its beginning and a word.
+
+    What is cut off is never looked at, so that a text of any length costs the same.
+    """
+    shown = printable(text[: most + 1])
+    if len(shown) <= most:
+        return shown
+    rest = f"… ({len(text)} characters)"
+    return shown[: most - len(rest)] + rest
 
 
 def without_surrogates(text: str) -> str:
     """The text with only what UTF-8 cannot carry written as an escape."""
-    return "".join(_escape(each) if 0xD800 <= ord(each) <= 0xDFFF else each for each in text)
+    return _SURROGATE.sub(lambda match: _escape(match[0]), text)
 
 
 def _prints(character: str) -> bool:

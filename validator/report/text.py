@@ -3,10 +3,11 @@
 import textwrap
 from collections.abc import Iterable, Iterator
 
-from validator.checks.model import Remedy, Severity, Status
+from validator.checks.model import EXPECTATIONS, Remedy, Severity, Status
 from validator.evidence import Evidence, Location
 from validator.facts.model import Unknown
 from validator.judging import Judged, Verdict
+from validator.policy.model import Waiver
 from validator.report.formats import Style
 from validator.report.model import Report, RunReport, rfc3339
 from validator.report.printable import printable
@@ -34,6 +35,8 @@ def render(run: RunReport, style: Style) -> str:
     if len(run.images) > 1:
         counts = ", ".join(f"{run.count(verdict)} {verdict.value}" for verdict in Verdict)
         blocks.append(f"{len(run.images)} images: {counts}")
+    if not style.quiet and (lines := list(page.policy(run))):
+        blocks.append("\n".join(lines))
     return ("\n" if style.quiet else "\n\n").join(blocks) + "\n" if blocks else ""
 
 
@@ -50,12 +53,21 @@ class _Page:
             return
         yield from self._failures(report, verbose)
         yield from self._unknowns(report)
+        yield from self._accepted(report, verbose)
         yield ""
         if verbose:
             yield from self._rest_at_length(report)
         else:
             yield from self._rest(report)
         yield from self._about(report)
+
+    def policy(self, run: RunReport) -> Iterator[str]:
+        """What the run was judged under."""
+        if run.policy is not None:
+            left_out = f"; left out: {', '.join(run.policy.left_out)}" if run.policy.left_out else ""
+            yield from self._labelled("policy", f"{run.policy.source or 'command line'}{left_out}", 2)
+        for warning in run.warnings:
+            yield from self._labelled("warning", warning, 2)
 
     # -- what is wrong -------------------------------------------------------------------------
 
@@ -69,7 +81,7 @@ class _Page:
             if judged in brief:
                 continue
             yield ""
-            yield f"  {self._label(judged)}: {judged.check.id}"
+            yield f"  {self._label(judged)}: {judged.check.id}{_overridden(judged)}"
             if judged.message != report.summary:
                 yield from self._prose(judged.message, 4)
             error = judged.severity is Severity.ERROR
@@ -77,9 +89,9 @@ class _Page:
             covered = judged.remedy in remedies or (judged.check.family in mended and not error)
             if judged.remedy and (verbose or not covered):
                 remedies.add(judged.remedy)
-                mended |= {judged.check.family} if error else set()
+                mended |= {judged.check.family} if error and judged.check.family != EXPECTATIONS else set()
                 yield from self._remedy(judged.remedy, whole=error or verbose)
-                if error or verbose:
+                if judged.references and (error or verbose):
                     yield from self._labelled("see", judged.references[0])
             # What one finding showed, the next need not repeat.
             evidence = [each for each in judged.evidence if verbose or each not in shown]
@@ -92,7 +104,8 @@ class _Page:
         if brief:
             yield ""
         for judged in brief:
-            first, *more = self._prose(f"notice: {judged.check.id}: {judged.message}", 2, hanging=4)
+            what = f"notice: {judged.check.id}{_overridden(judged)}"
+            first, *more = self._prose(f"{what}: {judged.message}", 2, hanging=4)
             yield first.replace("notice", self._label(judged), 1)
             yield from more
 
@@ -115,11 +128,7 @@ class _Page:
 
     def _unknowns(self, report: Report) -> Iterator[str]:
         """What could not be answered, together where it is for the same reason."""
-        groups: dict[tuple[Evidence, ...] | str, list[Judged]] = {}
-        for judged in report.findings:
-            if judged.status is Status.UNKNOWN:
-                groups.setdefault(judged.evidence or judged.message, []).append(judged)
-        for members in groups.values():
+        for members in report.unanswered:
             first = min(members, key=lambda each: each.severity.rank)
             yield ""
             label = "not answered"
@@ -133,25 +142,29 @@ class _Page:
             if first.remedy:
                 yield from self._remedy(first.remedy)
 
+    def _accepted(self, report: Report, verbose: bool) -> Iterator[str]:
+        """What the policy accepts, together where it is for the same reason."""
+        groups: dict[Waiver | None, list[Judged]] = {}
+        for judged in report.findings:
+            if judged.status is Status.WAIVED:
+                waiver = judged.waiver and judged.waiver._replace(check="", image=None)
+                groups.setdefault(waiver, []).append(judged)
+        if groups:
+            yield ""
+        for waiver, members in groups.items():
+            names = ", ".join(f"{each.check.id} ({_grade(each)})" for each in members)
+            until = f" until {waiver.until}" if waiver and waiver.until else ""
+            reason = f": {waiver.reason}" if waiver else ""
+            first, *more = self._prose(f"accepted{until}: {names}{reason}", 2, hanging=4)
+            yield first.replace("accepted", self._paint("accepted", "bold"), 1)
+            yield from more
+            for judged in members if verbose else ():
+                yield from self._prose(f"{judged.check.id}: {judged.message}", 4)
+                yield from self._evidence(judged.evidence)
+
     def _evidence(self, evidence: Iterable[Evidence]) -> Iterator[str]:
-        """Where and what; a file or a time that the line before gave is not repeated."""
-        file = time = None
-        for each in evidence:
-            where = each.where
-            if (place := self._place(where)) != file:
-                yield from self._labelled("in", place)
-                file, time = place, None
-            if where.key is not None:
-                yield from self._labelled("at", "\\".join(part for part in (where.key, where.value) if part))
-            yield from self._labelled("found", each.found)
-            if each.expected:
-                yield from self._labelled("expected", each.expected)
-            if each.spec:
-                yield from self._labelled("spec", each.spec)
-            if each.time and each.time != time and where.line is None:  # a log's line begins with it
-                zone = "" if each.time.tzinfo else " (local time of the machine)"
-                yield from self._labelled("time", rfc3339(each.time) + zone)
-                time = each.time
+        for label, text in rows(evidence):
+            yield from self._labelled(label, text)
 
     def _in_short(self, evidence: Iterable[Evidence]) -> Iterator[str]:
         """Where and what in a line: for warnings, of which there may be many."""
@@ -161,16 +174,8 @@ class _Page:
                 hive = (where.path or "").rpartition("\\")[2]
                 place = "\\".join(part for part in (hive, where.key, where.value) if part)
             else:
-                place = self._place(where)
+                place = place_of(where)
             yield from self._labelled("found", f"{place}: {each.found}")
-
-    @staticmethod
-    def _place(where: Location) -> str:
-        place = [f"partition {where.partition}"] if where.partition is not None else []
-        place += [where.path] if where.path is not None else []
-        place += [f"line {where.line}"] if where.line is not None else []
-        place += [f"offset {where.offset:#x}"] if where.offset is not None else []
-        return ", ".join(place if where.path else [where.layer.value, *place])
 
     # -- the rest ------------------------------------------------------------------------------
 
@@ -198,25 +203,8 @@ class _Page:
             yield from self._labelled(layer.state, f"{layer.kind}: {layer.detail}", 2)
 
     def _about(self, report: Report) -> Iterator[str]:
-        facts = report.facts
-        for layer in report.layers:
-            if layer.state == "recovered":
-                yield from self._labelled("recovered", f"{layer.kind}: {layer.detail}", 2)
-        if not isinstance(facts.product, Unknown):
-            words = [facts.product.name, facts.product.edition and f"({facts.product.edition})"]
-            words.append(facts.product.build and f"build {facts.product.build}")
-            words.append(facts.architecture if isinstance(facts.architecture, str) else None)
-            yield from self._labelled("Windows", " ".join(word for word in words if word) or "unnamed", 2)
-        if not isinstance(facts.container, Unknown):
-            container = facts.container
-            words = [container.subformat, container.format.upper()]
-            words.append(f"of {size(container.virtual_size)} in a file of {size(container.file_size)}")
-            if not isinstance(facts.partition_table, Unknown):
-                words.append(f"with {facts.partition_table.scheme.upper()}")
-            yield from self._labelled("disk", " ".join(word for word in words if word), 2)
-        reads = f"{report.io.reads} read{'' if report.io.reads == 1 else 's'}"
-        cost = f"{size(report.io.bytes_read)} in {reads}, {report.duration_ms / 1000:.2f} s"
-        yield from self._labelled("read", f"{cost}, profile {report.profile}", 2)
+        for label, text in about(report):
+            yield from self._labelled(label, text, 2)
 
     # -- lines ---------------------------------------------------------------------------------
 
@@ -245,6 +233,69 @@ class _Page:
             return text
         codes = ";".join(_COLOURS[name] for name in names)
         return f"\x1b[{codes}m{text}\x1b[0m"
+
+
+def _overridden(judged: Judged) -> str:
+    return f" ({judged.overridden.value} without the policy)" if judged.overridden else ""
+
+
+def _grade(judged: Judged) -> str:
+    return "not answered" if judged.waived is Status.UNKNOWN else judged.severity.value
+
+
+def rows(evidence: Iterable[Evidence]) -> Iterator[tuple[str, str]]:
+    """Labels and texts, where and what; a file or a time that the line before gave is not repeated."""
+    file = time = None
+    for each in evidence:
+        where = each.where
+        if (place := place_of(where)) != file:
+            yield "in", place
+            file, time = place, None
+        if where.key is not None:
+            yield "at", "\\".join(part for part in (where.key, where.value) if part)
+        yield "found", each.found
+        if each.expected:
+            yield "expected", each.expected
+        if each.spec:
+            yield "spec", each.spec
+        if each.time and each.time != time and where.line is None:  # a line of a log begins with it
+            zone = "" if each.time.tzinfo else " (local time of the machine)"
+            yield "time", rfc3339(each.time) + zone
+            time = each.time
+
+
+def place_of(where: Location) -> str:
+    """The file and the place in it, without the key of a hive."""
+    place = [f"partition {where.partition}"] if where.partition is not None else []
+    place += [where.path] if where.path is not None else []
+    place += [f"line {where.line}"] if where.line is not None else []
+    place += [f"offset {where.offset:#x}"] if where.offset is not None else []
+    return ", ".join(place if where.path else [where.layer.value, *place])
+
+
+def about(report: Report) -> Iterator[tuple[str, str]]:
+    """Labels and texts: what had to be recovered, Windows, the disk, and what it cost to read."""
+    facts = report.facts
+    for layer in report.layers:
+        if layer.state == "recovered":
+            yield "recovered", f"{layer.kind}: {layer.detail}"
+    if not isinstance(facts.product, Unknown):
+        words = [facts.product.name, facts.product.edition and f"({facts.product.edition})"]
+        words.append(facts.product.build and f"build {facts.product.build}")
+        words.append(facts.architecture if isinstance(facts.architecture, str) else None)
+        yield "Windows", " ".join(word for word in words if word) or "unnamed"
+    if not isinstance(facts.container, Unknown):
+        container = facts.container
+        words = [container.subformat, container.format.upper()]
+        words.append(f"of {size(container.virtual_size)} in a file of {size(container.file_size)}")
+        if not isinstance(facts.partition_table, Unknown):
+            words.append(f"with {facts.partition_table.scheme.upper()}")
+        yield "disk", " ".join(word for word in words if word)
+    if report.plugins:
+        yield "plug-ins", ", ".join(map(str, report.plugins))
+    reads = f"{report.io.reads} read{'' if report.io.reads == 1 else 's'}"
+    cost = f"{size(report.io.bytes_read)} in {reads}, {report.duration_ms / 1000:.2f} s"
+    yield "read", f"{cost}, profile {report.profile}"
 
 
 def size(count: int) -> str:

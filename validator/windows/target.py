@@ -120,18 +120,23 @@ class WindowsTarget:
 
     def applications(self) -> tuple[Application, ...]:
         """What “Apps & features” lists for all users, 64 and 32 bit."""
-        return self._read("applications", self._applications)
+        return self.read("applications", self._applications)
 
     def services(self) -> tuple[InstalledService, ...]:
         """Services of the control set that counts whose program (or library) lies outside of Windows."""
-        return self._read("services", self._services)
+        return self.read("services", self._services)
 
     def tasks(self) -> tuple[Task, ...]:
         r"""Scheduled tasks outside the folder `Microsoft`."""
-        return self._read("scheduled tasks", self._tasks)
+        return self.read("scheduled tasks", self._tasks)
 
-    def _read(self, what: str, read: Callable[[], Iterator[T]]) -> tuple[T, ...]:
-        """All of what is read, or the first reason why it could not be."""
+    def read(self, what: str, read: Callable[[], Iterator[T]]) -> tuple[T, ...]:
+        """All of what is read through the target, or the first reason why it could not be.
+
+        Args:
+            what: what is read, in the plural, for evidence.
+            read: gives it item by item; whatever it raises is such a reason.
+        """
         self._watch.faults.clear()
         items = []
         try:

@@ -1,0 +1,92 @@
+"""All checks and facts: ours, and those of the plug-ins that are installed (docs/plugins.md).
+
+A plug-in is an entry point of one group. It adds, and replaces nothing. One that cannot be used is an error
+of the command: a gate that went on without a company's own checks would pass bad images.
+
+importlib.metadata knows which entry points there are; importing it costs a seventh of a verdict
+(docs/architecture.md). So the files that it would read are first searched for the group's name.
+"""
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from validator.checks import ALL_CHECKS
+from validator.facts import INSTALLATION_FACTS
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+    from validator.checks.model import Check
+
+GROUP = "image_validator.plugins"
+_READ = 2**16
+"""Bytes of a file of entry points that are looked at; few have a thousand."""
+
+
+def all_checks() -> "tuple[Check, ...]":
+    """Every check there is, in report order.
+
+    Raises:
+        validator.plugins.PluginError: where an installed plug-in cannot be used.
+    """
+    return (*ALL_CHECKS, *_added()[0])
+
+
+def installation_facts() -> dict[str, Callable[..., Any]]:
+    """Every fact about one installation of Windows, by its name; for what is raised see `all_checks`."""
+    return {**INSTALLATION_FACTS, **_added()[1]}
+
+
+@functools.cache
+def _added() -> "tuple[tuple[Check, ...], dict[str, Callable[..., Any]]]":
+    """What plug-ins add; they are looked for once in a process."""
+    points = entry_points() if _announced() else []
+    if not points:
+        return (), {}
+    from validator.plugin_loader import load
+
+    return load(points)
+
+
+def entry_points() -> "list[EntryPoint]":
+    """Those of the group, in an order that depends on their names only."""
+    import importlib.metadata
+
+    found = importlib.metadata.entry_points(group=GROUP)
+    return sorted(found, key=lambda point: (point.name, point.value))
+
+
+def _announced() -> bool:
+    """Whether there may be one; also where distributions need not be folders in those of `sys.path`."""
+    from importlib.machinery import PathFinder
+
+    if any(hasattr(finder, "find_distributions") for finder in sys.meta_path if finder is not PathFinder):
+        return True
+    for folder in sys.path:
+        try:
+            names = os.listdir(folder or ".")
+        except NotADirectoryError:
+            return True  # an archive
+        except OSError:
+            continue
+        for name in names:
+            # *.dist-info, *.egg-info, EGG-INFO
+            if name[-5:].lower() == "-info" and _mentions_group(f"{folder or '.'}/{name}/entry_points.txt"):
+                return True
+    return False
+
+
+def _mentions_group(path: str) -> bool:
+    """Whether the entry points in a file, if there is one, mention the group; a long one may."""
+    try:
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            data = os.read(handle, _READ)
+        finally:
+            os.close(handle)
+    except OSError:
+        return False
+    return GROUP.encode() in data or len(data) == _READ

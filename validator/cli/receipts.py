@@ -1,0 +1,129 @@
+"""`--receipt`, and the digests of images with their progress on standard error."""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import click
+
+from validator.cli import options
+from validator.report.printable import printable
+
+if TYPE_CHECKING:
+    from validator.report.model import Report, RunReport
+    from validator.source import FileState
+
+_EVERY = 5.0
+"""Seconds between two lines of progress where there is no terminal."""
+
+
+class ReceiptFile:
+    """The answer to `--receipt`. Without it no image is read as a whole, and nothing is written."""
+
+    def __init__(self, path: str | None) -> None:
+        if path is not None and not os.path.isdir(folder := os.path.dirname(path) or "."):
+            raise options.Refused(f"there is no folder {printable(folder)} to write a receipt to")
+        self._path = path
+        self._digests: dict[FileState, str] = {}
+
+    def spare(self, files: Iterable[str]) -> None:
+        """See that the receipt lands on none of these files, by whatever name (promise 1).
+
+        Raises:
+            Refused: where it would.
+        """
+        if self._path is None:
+            return
+        for file in files:
+            if os.path.realpath(file) == os.path.realpath(self._path) or _same_file(file, self._path):
+                raise options.Refused(
+                    f"the receipt {printable(self._path)} would overwrite {printable(file)}"
+                )
+
+    def digest(self, images: "Sequence[Report]", *, quiet: bool) -> "tuple[Report, ...]":
+        """The same reports, after the digests of their files were taken.
+
+        Of an image that is not what was judged any more, nothing counts that was found.
+        """
+        if self._path is None:
+            return tuple(images)
+        from validator.evidence import Unreadable
+        from validator.judging import distrust
+        from validator.receipt import sha256
+
+        reports = []
+        with progress(sum(part.size for image in images for part in image.parts), quiet=quiet) as read:
+            for image in images:
+                try:
+                    for part in image.parts:
+                        if part not in self._digests:
+                            self._digests[part] = sha256(part.path, read, part)
+                except Unreadable as error:
+                    judgement = distrust(image.judgement, error.evidence)
+                    image = replace(image, judgement=judgement, parts=(), data_disk=False)
+                reports.append(image)
+        return tuple(reports)
+
+    def write(self, run: "RunReport", note: Callable[[str], None]) -> None:
+        """Write the receipt, if all images of the run could be read as a whole.
+
+        Raises:
+            Refused: where it cannot be written.
+        """
+        if self._path is None:
+            return
+        from validator.cli.reporting import write
+        from validator.receipt import statement
+
+        unread = [image.path for image in run.images if not image.parts]
+        if unread or not run.images:
+            why = f"{printable(unread[0])} could not be read as a whole" if unread else "there is no image"
+            note(f"no receipt was written: {why}")
+            return
+        for image in run.images:
+            self.spare(image.files)
+        try:
+            write(self._path, statement(run, self._digests))
+        except OSError as error:
+            message = f"cannot write the receipt {printable(self._path)}: {error.strerror}"
+            raise options.Refused(message) from error
+
+
+def option(function: options.Function) -> options.Function:
+    """`--receipt`, handed over as the parameter `receipt`."""
+    return click.option(
+        "--receipt",
+        metavar="FILE",
+        type=click.Path(dir_okay=False),
+        callback=lambda ctx, param, path: ReceiptFile(path),
+        help="Write down what was judged, by its SHA-256, and how, for `verify-receipt`; reads all of it.",
+    )(function)
+
+
+@contextmanager
+def progress(total: int, *, quiet: bool) -> Iterator[Callable[[int], object]]:
+    """A function to call with the number of bytes that were read: a bar on a terminal, else lines."""
+    if not quiet and sys.stderr.isatty():
+        with click.progressbar(length=total, label="SHA-256", file=sys.stderr) as bar:
+            yield bar.update
+        return
+    from validator.report.text import size
+
+    count, said = 0, time.monotonic()
+
+    def read(length: int) -> None:
+        nonlocal count, said
+        count += length
+        if not quiet and time.monotonic() - said >= _EVERY:
+            said = time.monotonic()
+            click.echo(f"SHA-256: {size(count)} of {size(total)}", err=True)
+
+    yield read
+
+
+def _same_file(one: str, other: str) -> bool:
+    return os.path.exists(one) and os.path.exists(other) and os.path.samefile(one, other)
