@@ -19,6 +19,7 @@ from tests.images import (
     undeployable,
     with_sysprep_run,
 )
+from tests.images.logs import sysprep_log
 from tests.images.times import SHUT_DOWN, SYSPREPPED
 
 Image = Callable[..., Path]
@@ -94,3 +95,10 @@ def test_what_cannot_be_read_is_said(command: Command, image: Image) -> None:
 def test_without_logs_there_are_no_runs(command: Command, image: Image) -> None:
     windows = generalized().file(SYSPREP_LOG, ABSENT).file(SETUP_LOG, ABSENT)
     assert kinds(life(command, image(windows))) == ["installed", "sealed"]
+
+
+def test_times_at_the_end_of_the_calendar(command: Command, image: Image) -> None:
+    """A hostile log may say 9999, and the time zone add to it."""
+    late = generalized().system(ZONE, ActiveTimeBias=480)
+    log = sysprep_log(Run()).replace(b"2024-05-14", b"9999-12-31").replace(b" 16:2", b" 23:5")
+    assert "sysprep" in kinds(life(command, image(late.file(SYSPREP_LOG, log))))

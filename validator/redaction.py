@@ -2,17 +2,19 @@
 
 import re
 
-_HIDDEN = "[redacted]"
+HIDDEN = "[redacted]"
+"""Stands in for a secret."""
 _LONGEST = 1024
 """Characters of a text that are looked at; what lies behind is dropped."""
 _NAME = (
-    r"[\w.-]{0,40}(?:pass(?:word|wd|phrase|code)?|pwd|\bpw|\w{0,20}pw(?=[\"']?\s*[:=])|secret|(?<!publickey)token|\bsas\b|credentials?|signature"
-    r"|(?:account|access|api|shared|primary|secondary|storage|product|private)[-_]?(?:access[-_]?)?key)[\w.-]{0,40}"
+    # A name begins where a word does, so that a long word is gone through once.
+    r"(?<![\w.-])[\w.-]{0,1024}(?:pass(?:word|wd|phrase|code)?|pwd|\bpw|\w{0,20}pw(?=[\"']?\s*[:=])|secret|token"
+    r"|\bsas\b|credentials?|signature|(?:account|access|api|shared|primary|secondary|storage|product|private)"
+    r"[-_]?(?:access[-_]?)?key)[\w.-]{0,40}"
 )
-_SETUP_PHASES = (
-    r"(?!pass\s+\[?(?:windowsPE|offlineServicing|generalize|specialize|auditSystem|auditUser|oobeSystem)\b)"
-)
-"""The configuration passes of an answer file are no secrets."""
+_PHASES = r"(?:windowsPE|offlineServicing|generalize|specialize|auditSystem|auditUser|oobeSystem)"
+_PUBLIC = rf"(?!pass\s+(?:\[{_PHASES}\]|{_PHASES}(?=[.,;]|$))|PublicKeyToken[=:]\s?[0-9a-f]{{16}}\b)"
+"""The configuration passes of an answer file, and the names of assemblies, are no secrets."""
 _VALUE = r"\"(?:[^\"]|\"\")*\"?[^\s<>&|]*|'(?:[^']|'')*'?[^\s<>&|]*|[^\s\"'()<>&|][^\s<>&|]*"
 _PATTERNS = (
     # An answer file's elements: <Password><Value>SECRET
@@ -21,7 +23,7 @@ _PATTERNS = (
     re.compile(rf"(?i)(?P<keep>\bConvertTo-SecureString\s+(?:-String\s+)?)(?P<secret>(?!-){_VALUE})"),
     # NAME=SECRET, NAME: SECRET, /NAME:SECRET, -NAME SECRET, $NAME = 'SECRET'
     re.compile(
-        rf"(?i){_SETUP_PHASES}(?P<keep>{_NAME}[\"']?(?:\s*[:=]\s*|\s+(?:is\s+)?))(?P<secret>(?![-/(<=:]){_VALUE})"
+        rf"(?i){_PUBLIC}(?P<keep>{_NAME}[\"']?(?:\s*[:=]\s*|\s+(?:is\s+)?))(?P<secret>(?![-/(<=:]){_VALUE})"
     ),
     re.compile(r"(?i)(?P<keep>[?&](?:sig|sv|se|key|code)=)(?P<secret>[^\s&\"']+)"),
     # schtasks /rp SECRET, psexec -p SECRET, mysql -pSECRET is too like other options
@@ -39,7 +41,7 @@ def redact(text: str) -> str:
     """The text with everything that looks like a secret replaced; what it belongs to stays."""
     text = _NET.sub(_without_words, text[:_LONGEST])
     for pattern in _PATTERNS:
-        text = pattern.sub(lambda match: match["keep"] + _HIDDEN, text)
+        text = pattern.sub(lambda match: match["keep"] + HIDDEN, text)
     return text
 
 
@@ -53,7 +55,7 @@ def _without_words(match: re.Match[str]) -> str:
         if text.startswith(("/", "\\\\", '"\\\\')) or re.fullmatch(r"[A-Za-z*]:|\*", text):
             return text
         kept += 1
-        return text if kept == 1 else _HIDDEN
+        return text if kept == 1 else HIDDEN
 
     return match[0][: match.start("rest") - match.start()] + _WORD.sub(word, match["rest"])
 
@@ -66,5 +68,5 @@ def redact_bytes(data: bytes, limit: int = 64) -> str:
         data.decode("latin-1"),
     )
     if any(redact(text) != text[:_LONGEST] for text in texts):
-        return f"{_HIDDEN}, {len(data)} bytes"
+        return f"{HIDDEN}, {len(data)} bytes"
     return data[:limit].hex(" ")

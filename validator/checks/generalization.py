@@ -388,7 +388,7 @@ def sysprep_log(
     else:
         reading = sysprep_run(sysprep_history)
         failure = diagnosis().value if reading.stance is Stance.CONTRADICTS else None
-        if failure is None or not claims_generalization(image_state):
+        if failure is None or not failure.certain or not claims_generalization(image_state):
             yield from _shown(image_state, reading)
         else:
             yield _of_failure(failure)
@@ -481,11 +481,14 @@ def evidence_agrees(
     evidence = [item for each in against if each.reading for item in each.reading.evidence]
     if score >= 2:
         failure = diagnosis().value
-        why = f" sysprep's last run failed: {of_failure(failure).why}." if failure and failure.run else ""
+        if failure is None or failure.run is None or not failure.certain:
+            failure = None
+        why = f" sysprep's last run failed: {of_failure(failure).why}." if failure else ""
         yield failed(
             "ImageState contradicts the setup state: the value was edited, sysprep was interrupted, or the "
             f"image was started after sysprep (contradictions weigh {score}, 2 is enough).{why}",
             *evidence,
+            *(line for line in (of_failure(failure).evidence[:2] if failure else ()) if line not in evidence),
             cause=named(failure) if failure else None,
         )
     elif score + doubt >= 2:

@@ -10,6 +10,7 @@ from validator.checks.model import Cause, Remedy
 from validator.evidence import Evidence
 from validator.facts.diagnosis import Diagnosis
 from validator.facts.setup import FirstBoot, SetupStatus, SysprepHistory
+from validator.redaction import redact
 from validator.windows.sysprep_log import Ending, SysprepRun
 
 SYSPREP_COMMAND = r"C:\Windows\System32\Sysprep\sysprep.exe /generalize /oobe /shutdown"
@@ -36,12 +37,21 @@ class Story(NamedTuple):
     remedy: Remedy | None = None
     """What to do about the reason; None for what is to be done about the state."""
     cause: Cause | None = None
+    expected: bool = False
+    """Whether it is what the state suggests by itself."""
 
     def after(self, state: str, *, guessed: bool) -> str:
-        """The clauses behind what the state says; before it, where that is only a guess at the story."""
+        """The clauses behind what the state says.
+
+        Args:
+            state: what the state says, in a clause.
+            guessed: whether that is only a guess at the story, which then stands in its place.
+        """
         what = state
-        if self.what is not None:
-            what = self.what if guessed else f"{state}: {self.what[0].lower()}{self.what[1:]}"
+        if self.what is not None and not guessed:
+            what = f"{state}: {self.what[0].lower()}{self.what[1:]}"
+        elif self.what is not None and not self.expected:
+            what = self.what
         return f"{what}: {self.why}" if self.why else what
 
 
@@ -54,15 +64,21 @@ def named(diagnosis: Diagnosis) -> Cause | None:
 def of_failure(diagnosis: Diagnosis) -> Story:
     """A run of sysprep that failed, or the first start after one."""
     known = diagnosis.cause
+    what, expected = "Generalization completed, and the first start of the image failed", False
+    if diagnosis.run is not None:
+        day = f" ({diagnosis.run.ended:%Y-%m-%d})" if diagnosis.run.ended is not None else ""
+        what, expected = f"Sysprep's last run failed{day}", True
+        if not diagnosis.certain:
+            what = f"Sysprep's log of errors ends with a failure{day}"
     if known is None:
-        return Story(None, "sysprep failed for a reason that is not known here; its last words are below",
-                     diagnosis.words)  # fmt: skip
+        why = "for a reason that is not known here; its last words are below"
+        return Story(what, why, diagnosis.words, expected=expected)
     # Who is told the cause needs no more of the log than where the run ended.
     words = tuple(line for line in diagnosis.words[-1:] if line not in known.lines)
     then = "Then run sysprep, and do not start the machine again."
     remedy = Remedy(f"{known.remedy} {then}", (*known.commands, SYSPREP_COMMAND))
-    what = None if diagnosis.run else "Generalization completed, and the first start of the image failed"
-    return Story(what, known.text, (*known.lines, *known.disk, *words), remedy, named(diagnosis))
+    evidence = (*known.lines, *known.disk, *words)
+    return Story(what, known.text, evidence, remedy, named(diagnosis), expected)
 
 
 def story(
@@ -86,21 +102,26 @@ def story(
         return of_failure(diagnosis)
     if sysprep_history is None:
         return _started(setup_status) or Story(None, None)
-    run = sysprep_history.run
+    run = sysprep_history.log.decisive
     words = tuple(map(sysprep_history.evidence, run.last_words))
+    if run.idle:
+        return _started(setup_status) or Story(
+            "Sysprep was started, and came to nothing: its dialog was closed, or it was not let in",
+            None,
+            words,
+        )
     if run.ending is Ending.BROKEN_OFF:
-        return Story(None, _broken_off(run), words, _LET_IT_END)
+        return _broken_off(run, words)
     if run.options and not run.generalize:
-        return Story(None, f"sysprep's last run was not told to generalize ({run.command})", words)
-    if "AUDIT" in run.options:
-        return Story(None, f"sysprep was told to ({run.command})", words)
+        return Story(f"Sysprep's last run was not told to generalize ({run.command})", None, words)
     if sealed:
-        return Story(None, None)
+        told = f"sysprep was told to ({run.command})"
+        return Story(None, told, words) if "AUDIT" in run.options else Story(None, None)
     if first_boot is not None and first_boot.line is not None:
         started = "Generalization completed, and the image was started afterwards"
         return Story(started, None, (*words, first_boot.line), _NEVER_START)
     return _started(setup_status) or Story(
-        "Generalization completed, by sysprep's log: the image was started since, or its state was changed",
+        "Sysprep's last run succeeded, by its log: the image was started since, or its state was changed",
         None,
         words,
         _NEVER_START,
@@ -122,10 +143,12 @@ def _started(setup_status: SetupStatus | None) -> Story | None:
     )
 
 
-def _broken_off(run: SysprepRun) -> str:
-    where = f" in the phase “{run.phases[-1]}”" if run.phases else ""
-    after = f", after {run.calls[-1].entry}" if run.calls else ""
-    return (
-        f"sysprep's last run broke off{where}{after}: the machine was switched off or restarted, or its disk "
-        "was taken, before sysprep was done"
-    )
+def _broken_off(run: SysprepRun, words: tuple[Evidence, ...]) -> Story:
+    phase = run.phases[-1] if run.phases else ""
+    where = f" in the phase “{phase}”" if phase else ""
+    after = f", after {redact(run.calls[-1].entry)}" if run.calls else ""
+    what = f"Sysprep's last run ended without a result{where}{after}"
+    if phase.startswith("validate "):
+        return Story(what, None, words)
+    why = "the machine was switched off or restarted, or its disk was taken, before sysprep was done"
+    return Story(what, why, words, _LET_IT_END)

@@ -7,8 +7,8 @@ was started since, `\Windows\Panther\setupact.log`.
 Source: `validator/knowledge/sysprep_failures.toml`.
 """
 
-import functools
-from collections.abc import Callable
+import itertools
+from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -16,17 +16,17 @@ from validator.disk.ntfs import NtfsVolume
 from validator.evidence import Evidence
 from validator.facts.disk_answers import DiskAnswers
 from validator.facts.model import Attempt
-from validator.facts.setup import PANTHER_LOGS, SYSPREP_LOG, SysprepHistory, quote
+from validator.facts.setup import PANTHER_LOGS, STARTED, SYSPREP_LOG, SetupStatus, SysprepHistory, quote
 from validator.redaction import redact
-from validator.windows.hive import Value
-from validator.windows.sysprep_failures import SETUP, SYSPREP, KnownFailure, find_failure, is_benign
-from validator.windows.sysprep_log import SysprepRun, read_errors
-from validator.windows.text import Line, LineReader
+from validator.source import File
+from validator.windows.sysprep_failures import SETUP, SYSPREP, KnownFailure, find_failure
+from validator.windows.sysprep_log import Ending, SysprepRun, read_errors
+from validator.windows.text import Line, LineReader, count_lines
 
 SYSPREP_ERRORS = SYSPREP_LOG.replace("setupact", "setuperr")
-UNDEPLOYABLE = "IMAGE_STATE_UNDEPLOYABLE"
 _MOST_LINES = 3
 _MOST_ANSWERS = 6
+_MOST_SETUP_LINES = 4000
 
 
 class Cause(NamedTuple):
@@ -50,6 +50,8 @@ class Diagnosis(NamedTuple):
 
     run: SysprepRun | None
     """The run of sysprep that failed; None where it was the image's first start."""
+    certain: bool
+    """Whether it was the last run; a log of errors only does not say."""
     cause: Cause | None
     """None where it is none that is known."""
     words: tuple[Evidence, ...]
@@ -62,7 +64,7 @@ class Diagnosis(NamedTuple):
 
 
 def diagnosis(
-    image_state: Attempt[Value | None],
+    setup_status: Attempt[SetupStatus],
     sysprep_history: Attempt[SysprepHistory | None],
     file_system: NtfsVolume,
     disk_answers: DiskAnswers,
@@ -71,27 +73,59 @@ def diagnosis(
     history = sysprep_history.value
     run = history.log.first_failure if history is not None else None
     if history is not None and run is not None:
-        known = find_failure(run.trouble, SYSPREP)
-        return _diagnosis(run, known, run.last_words, history.evidence, disk_answers)
-    found = None
+        known = find_failure(run.trouble, SYSPREP, after_success=history.log.run_again)
+        quoted = _Quoted(file_system, history.paths)
+        return _diagnosis(run, known, run.last_words, quoted, disk_answers)
+    if _was_started(history, setup_status.value):
+        since = history.log.last_success if history is not None else None
+        return _from_setup(file_system, since, disk_answers)
     if history is None and sysprep_history.unknown is None:
-        found = _from_errors(file_system, disk_answers)
-    # Setup's log of an installation that was finished has nothing to say to this.
-    if found is None and image_state.value is not None and image_state.value.text == UNDEPLOYABLE:
-        found = _from_setup(file_system, history.log.last_success if history else None, disk_answers)
-    return found
+        return _from_errors(file_system, disk_answers)
+    return None
+
+
+def _was_started(history: SysprepHistory | None, status: SetupStatus | None) -> bool:
+    """Whether the image was generalized, by what there is of evidence, and Windows Setup ran on it."""
+    state = status.generalization_state if status is not None else None
+    child = status.setup_child if status is not None else None
+    if state is None or state.number == 3:
+        return False
+    if history is not None:
+        run = history.log.decisive
+        return run.ending is Ending.SUCCEEDED and (run.generalize or not run.options)
+    return state.number == 4 and child is not None and child.number in (1, 2)
+
+
+class _Quoted:
+    """Lines of a log as evidence, with their numbers where the log is not too long to count."""
+
+    def __init__(self, file_system: NtfsVolume, paths: Sequence[str]) -> None:
+        self._file_system = file_system
+        self._paths = paths
+        self._counts: dict[int, int | None] = {}
+
+    def __call__(self, line: Line) -> Evidence:
+        if line.log not in self._counts:
+            file = self._file_system.open(self._paths[line.log])
+            self._counts[line.log] = count_lines(file) if file is not None else None
+        count = self._counts[line.log]
+        if line.number is None and count is not None:
+            line = line._replace(number=count - line.back)
+        return quote(line, self._paths[line.log], self._file_system.partition)
 
 
 def _diagnosis(
     run: SysprepRun | None,
     known: KnownFailure | None,
     words: tuple[Line, ...],
-    evidence: Callable[[Line], Evidence],
+    quoted: _Quoted,
     answers: DiskAnswers,
+    *,
+    certain: bool = True,
 ) -> Diagnosis:
-    told = tuple(evidence(line) for line in words if not is_benign(line))
+    told = tuple(map(quoted, words))
     if known is None:
-        return Diagnosis(run, None, told)
+        return Diagnosis(run, certain, None, told)
     failure = known.failure
     cause = Cause(
         failure.id,
@@ -99,10 +133,10 @@ def _diagnosis(
         redact(known.remedy),
         known.commands,
         failure.sources,
-        tuple(map(evidence, known.lines[:_MOST_LINES])),
-        tuple(answers.to(known))[:_MOST_ANSWERS],
+        tuple(map(quoted, known.lines[:_MOST_LINES])),
+        tuple(itertools.islice(answers.to(known), _MOST_ANSWERS)),
     )
-    return Diagnosis(run, cause, told)
+    return Diagnosis(run, certain, cause, told)
 
 
 def _from_errors(file_system: NtfsVolume, answers: DiskAnswers) -> Diagnosis | None:
@@ -111,22 +145,35 @@ def _from_errors(file_system: NtfsVolume, answers: DiskAnswers) -> Diagnosis | N
     run = read_errors(file) if file is not None else None
     if file is None or run is None:
         return None
-    evidence = functools.partial(quote, path=file.path, partition=file.partition)
-    return _diagnosis(run, find_failure(run.trouble, SYSPREP), run.last_words, evidence, answers)
+    quoted = _Quoted(file_system, (file.path,))
+    known = find_failure(run.trouble, SYSPREP)
+    return _diagnosis(run, known, run.last_words, quoted, answers, certain=False)
 
 
 def _from_setup(file_system: NtfsVolume, since: datetime | None, answers: DiskAnswers) -> Diagnosis | None:
-    """From the log of Windows Setup, of a start after sysprep's last success."""
+    """From the log of Windows Setup, of the start after sysprep's last success.
+
+    Raises:
+        Unreadable: where a log cannot be read.
+    """
     for path in PANTHER_LOGS:
-        if (file := file_system.open(path)) is None:
-            continue
-        lines: list[Line] = []
-        for line in LineReader(file):
-            if line.time is not None and since is not None and line.time <= since:
-                break
-            lines.append(line)
-        known = find_failure(lines[::-1], SETUP)
-        if known is not None:
-            evidence = functools.partial(quote, path=file.path, partition=file.partition)
-            return _diagnosis(None, known, known.lines[:1], evidence, answers)
+        file = file_system.open(path)
+        lines = _of_the_start(file, since) if file is not None else []
+        known = find_failure(lines, SETUP)
+        if file is not None and known is not None:
+            quoted = _Quoted(file_system, (file.path,))
+            return _diagnosis(None, known, known.lines[:1], quoted, answers)
     return None
+
+
+def _of_the_start(log: File, since: datetime | None) -> list[Line]:
+    """The last lines of the start of a generalized image; none where that was before `since`, or unknown."""
+    lines: list[Line] = []
+    for line in LineReader(log):
+        if since is not None and line.time is not None and line.time <= since:
+            return lines[::-1]
+        if line.text.strip() and len(lines) < _MOST_SETUP_LINES:
+            lines.append(line)
+        if STARTED in line.text:
+            return lines[::-1]
+    return lines[::-1] if since is not None else []

@@ -4,7 +4,7 @@ Sources: Microsoft, KB 2769827 (packages of users), Sysprep Provider Developer's
 Server 2012 R2 rearm count; DISM reserved storage options; Azure/repair-script-library (servicing).
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from validator.disk.ntfs import NtfsVolume
@@ -15,8 +15,8 @@ from validator.facts.model import Attempt, Later
 from validator.facts.services import Services
 from validator.facts.servicing import SERVICING_KEY, PackageServicing
 from validator.facts.sysprep import PROVIDER_KEYS, provider_paths
-from validator.facts.system import APPX_KEY, Edition, package_family
-from validator.redaction import redact
+from validator.facts.system import APPX_KEY, PERSONAL, Edition, package_family
+from validator.redaction import HIDDEN, redact
 from validator.windows.hive import Hive, Value
 from validator.windows.sysprep_failures import KnownFailure
 
@@ -26,6 +26,8 @@ _ENCRYPTION_KEY = r"Control\BitLocker"
 _FIRST_LONG_LIVED = 9200
 """Windows 8 and Server 2012: from this build on an image can be rearmed 1001 times, 3 times before."""
 _MOST_USERS = 256
+Names = Sequence[Mapping[str, str]]
+"""What the lines of a log name, for each of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,49 +46,44 @@ class DiskAnswers:
 
     def to(self, known: KnownFailure) -> Iterator[Evidence]:
         """The answers to one failure, those to the first thing that it names first."""
-        given: set[Evidence] = set()
         for kind in known.failure.disk:
-            for names in known.names:
-                try:
-                    asked = _KINDS.get(kind)
-                    answers = tuple(asked(self, names) if asked else self._service(kind))
-                except Unreadable:
-                    continue
-                yield from (answer for answer in answers if answer not in given)
-                given.update(answers)
+            asked = _KINDS.get(kind)
+            try:
+                yield from asked(self, known.names) if asked else self._service(kind)
+            except Unreadable:
+                continue
 
     # -- each kind of question -------------------------------------------------------------------------
 
-    def _package(self, names: Mapping[str, str]) -> Iterator[Evidence]:
-        """Who has a Store package, and whether Windows provides it to everybody."""
-        hive, package = self.software_hive.value, names.get("package", "")
-        if hive is None or not package or hive.key(APPX_KEY) is None:
+    def _package(self, named: Names) -> Iterator[Evidence]:
+        """Who has the Store packages, and whether Windows provides them to everybody."""
+        hive = self.software_hive.value
+        families = {package_family(names["package"]) for names in named if names.get("package")}
+        if hive is None or not families or hive.key(APPX_KEY) is None:
             return
-        family = package_family(package)
-
-        def of_family(key: str) -> list[str]:
-            return [name for name in hive.subkeys(key) if package_family(name) == family]
-
-        provided = False
+        provided: set[str] = set()
         for kind in ("Applications", "InboxApplications"):
-            for name in of_family(rf"{APPX_KEY}\{kind}")[:1]:
-                provided = True
-                yield Evidence(self._key(hive, rf"{APPX_KEY}\{kind}\{name}"), "provisioned for all users now")
-        had = False
-        for user in hive.subkeys(APPX_KEY)[:_MOST_USERS]:
-            if user.upper().startswith("S-1-5-21-") and (found := of_family(rf"{APPX_KEY}\{user}")):
-                had = True
-                text = "installed for this user" + ("" if provided else ", and not provisioned for all users")
-                yield Evidence(self._key(hive, rf"{APPX_KEY}\{user}\{redact(found[0])}"), text)
-        if not provided and not had:
-            yield Evidence(
-                self._key(hive, APPX_KEY), "no user has the package now, and it is not provisioned"
-            )
+            for name in hive.subkeys(rf"{APPX_KEY}\{kind}"):
+                if (family := package_family(name)) in families - provided:
+                    provided.add(family)
+                    where = self._key(hive, rf"{APPX_KEY}\{kind}\{redact(name)}")
+                    yield Evidence(where, f"provisioned for all users now, in version {_version(name)}")
+        had: set[str] = set()
+        users = [user for user in hive.subkeys(APPX_KEY) if user.upper().startswith(PERSONAL)]
+        for user in users[:_MOST_USERS]:
+            for name in hive.subkeys(rf"{APPX_KEY}\{user}"):
+                if (family := package_family(name)) in families:
+                    had.add(family)
+                    text = f"installed for this user in version {_version(name)}"
+                    text += "" if family in provided else ", and not provisioned for all users"
+                    yield Evidence(self._key(hive, rf"{APPX_KEY}\{user}\{redact(name)}"), text)
+        if not provided and not had and len(users) <= _MOST_USERS:
+            yield Evidence(self._key(hive, APPX_KEY), "no user has it now, and it is not provisioned")
 
-    def _provider(self, names: Mapping[str, str]) -> Iterator[Evidence]:
+    def _provider(self, named: Names) -> Iterator[Evidence]:
         """Whether the library is there, and which value makes sysprep call it."""
-        library = names.get("library", "")
-        paths = provider_paths(f"{library},{names.get('entry', '')}")
+        library, entry = named[0].get("library", ""), named[0].get("entry", "")
+        paths = () if HIDDEN in library else provider_paths(f"{library},{entry}")
         there = [path for path in paths if self.file_system.size(path) is not None]
         for path in there or paths[-1:]:
             where = Location(Layer.FILE_SYSTEM, None, self.file_system.partition, "\\" + path)
@@ -99,7 +96,7 @@ class DiskAnswers:
                 if name in str(value).lower():
                     yield Evidence(value.where, redact(str(value)), time=value.key_time)
 
-    def _encryption(self, names: Mapping[str, str]) -> Iterator[Evidence]:
+    def _encryption(self, named: Names) -> Iterator[Evidence]:
         """Whether anything is encrypted now; the volume of Windows is not, or nothing of this were read."""
         for volume in self.volumes.value or ():
             number = volume.partition.number
@@ -116,7 +113,7 @@ class DiskAnswers:
             if value is not None:
                 yield self._shown(value, "PreventDeviceEncryption")
 
-    def _rearm(self, names: Mapping[str, str]) -> Iterator[Evidence]:
+    def _rearm(self, named: Names) -> Iterator[Evidence]:
         """Which limit applies; how much of it is left is kept where only Windows reads it."""
         edition = self.edition().value
         if edition is None or edition.build is None or edition.build_value is None:
@@ -128,7 +125,7 @@ class DiskAnswers:
             "encrypted, and shown by slmgr.vbs /dlv",
         )
 
-    def _servicing(self, names: Mapping[str, str]) -> Iterator[Evidence]:
+    def _servicing(self, named: Names) -> Iterator[Evidence]:
         """Whether updates wait for a restart."""
         nothing = True
         pending = self.pending_operations().value
@@ -142,16 +139,17 @@ class DiskAnswers:
                 yield Evidence(where, "there: an update waits for a restart")
         if nothing and pending is not None and packages is not None and self.software_hive.value is not None:
             yield Evidence(
-                self._key(self.software_hive.value, SERVICING_KEY), "no update waits for a restart now"
+                self._key(self.software_hive.value, SERVICING_KEY),
+                "no sign of an update that waits for a restart",
             )
 
-    def _reserve(self, names: Mapping[str, str]) -> Iterator[Evidence]:
+    def _reserve(self, named: Names) -> Iterator[Evidence]:
         """Whether reserved storage is in use."""
         for name in ("ActiveScenario", "ShippedWithReserves"):
             if self.software_hive.value and (value := self.software_hive.value.value(RESERVE_KEY, name)):
                 yield self._shown(value, name)
 
-    def _upgrade(self, names: Mapping[str, str]) -> Iterator[Evidence]:
+    def _upgrade(self, named: Names) -> Iterator[Evidence]:
         """Whether this Windows was upgraded in place."""
         hive = self.system_hive.value
         if hive is None:
@@ -162,7 +160,7 @@ class DiskAnswers:
         if (value := hive.value("Setup", "Upgrade")) is not None:
             yield self._shown(value, "Upgrade")
 
-    def _defender(self, names: Mapping[str, str]) -> Iterator[Evidence]:
+    def _defender(self, named: Names) -> Iterator[Evidence]:
         """Whether Defender for Endpoint is onboarded."""
         hive = self.software_hive.value
         if hive is None:
@@ -190,7 +188,12 @@ class DiskAnswers:
         return Evidence(value.where, f"{name} is {redact(str(value))}", time=value.key_time)
 
 
-_KINDS: Mapping[str, Callable[[DiskAnswers, Mapping[str, str]], Iterator[Evidence]]] = {
+def _version(package: str) -> str:
+    """The second part of a package's full name."""
+    return redact(package.split("_")[1])[:32] if "_" in package else "unknown"
+
+
+_KINDS: Mapping[str, Callable[[DiskAnswers, Names], Iterator[Evidence]]] = {
     "package": DiskAnswers._package,
     "provider": DiskAnswers._provider,
     "encryption": DiskAnswers._encryption,

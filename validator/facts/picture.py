@@ -19,7 +19,7 @@ from validator.facts.model import Attempt, Facts, Unknown
 from validator.facts.provisioning import AgentService
 from validator.facts.reachability import StaticAddress, WinHttpProxy
 from validator.facts.services import START_WORDS
-from validator.facts.system import Membership
+from validator.facts.system import PERSONAL, Membership
 from validator.redaction import redact
 from validator.windows.boot_store import DESCRIPTION, DEVICE, OSDEVICE, PATH, TESTSIGNING
 from validator.windows.hive import Hive, Value, filetime
@@ -29,8 +29,6 @@ from validator.windows.target import WindowsTarget
 PROFILES_KEY = r"Microsoft\Windows NT\CurrentVersion\ProfileList"
 AGENT_FOLDER = "WindowsAzure"
 MAX_ACCOUNTS = 1024
-_PERSONAL = ("S-1-5-21-", "S-1-12-1-")
-"""Beginnings of the identifiers of people: local and domain accounts, and those of Microsoft Entra ID."""
 
 
 class BootPicture(NamedTuple):
@@ -242,7 +240,7 @@ def local_accounts(sam_hive: Hive) -> tuple[Account, ...]:
 
 def user_profiles(software_hive: Hive) -> tuple[UserProfile, ...]:
     """The profiles of people; Windows' own accounts are left out."""
-    names = [name for name in software_hive.subkeys(PROFILES_KEY) if name.upper().startswith(_PERSONAL)]
+    names = [name for name in software_hive.subkeys(PROFILES_KEY) if name.upper().startswith(PERSONAL)]
     if len(names) > MAX_ACCOUNTS:
         where = Location(Layer.HIVE, path=software_hive.path, key=PROFILES_KEY)
         raise damaged(where, expected=f"at most {MAX_ACCOUNTS} profiles", found=str(len(names)))

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from validator.disk.ntfs import NtfsVolume
-from validator.evidence import Evidence, Layer, Location, damaged
+from validator.evidence import Evidence, Layer, Location, Unreadable, damaged
 from validator.facts.image import CONFIG_FOLDER
 from validator.facts.model import Attempt, Unknown
 from validator.redaction import redact
@@ -32,7 +32,7 @@ PANTHER_LOGS = (r"Windows\Panther\setupact.log", r"Windows\Panther\UnattendGC\se
 STARTED = "[IMAGE_STATE_GENERALIZE_RESEAL_TO_OOBE] --> [IMAGE_STATE_UNDEPLOYABLE]"
 """What setup.exe logs when a generalized image is started. Source: Panther logs of Windows 7 to 10."""
 _MAX_STATE_INI = 64 * 2**10
-_MOST_ROTATED = 8
+_MOST_ROTATED = 32
 
 
 class StateText(NamedTuple):
@@ -209,27 +209,38 @@ def read_history(file_system: NtfsVolume, *, everything: bool = False) -> Syspre
         return None
     files: list[File] = [file]
     log = read_log(file, everything=everything)
-    if log is None or everything or not log.last_run.begun:
-        # Its last run may have begun in a part that was rotated away.
+    if log is not None and (everything or not log.last_run.begun):
+        # Its last run may have begun in a part that was rotated away. Such a part alone says nothing: who
+        # emptied the log may have run sysprep since.
         files += _rotated(file_system)
         log = read_log(*files, everything=everything)
     return SysprepHistory(log, tuple(each.path for each in files), file.partition) if log else None
 
 
 def _rotated(file_system: NtfsVolume) -> list[File]:
-    """`setupact.log.N`, the one with the newest last line first: what N says is not documented."""
+    """`setupact.log.N`, the one with the newest last line first: what N says is not documented.
+
+    What cannot be read of them is left out, as what lies beyond a search is.
+    """
     folder, _, name = SYSPREP_LOG.rpartition("\\")
-    names = [
-        each for each in file_system.names(folder) or () if re.fullmatch(rf"{name}\.[0-9]+", each.lower())
-    ]
-    files = [
-        file for each in sorted(names)[:_MOST_ROTATED] if (file := file_system.open(rf"{folder}\{each}"))
-    ]
-    return sorted(files, key=_newest, reverse=True)
+    try:
+        names = file_system.names(folder) or ()
+    except Unreadable:
+        return []
+    numbered = [each for each in names if re.fullmatch(rf"{name}\.[0-9]+", each.lower())]
+    found = [_dated(file_system, rf"{folder}\{each}") for each in numbered[:_MOST_ROTATED]]
+    return [file for _, file in sorted(filter(None, found), key=lambda each: each[0], reverse=True)]
 
 
-def _newest(file: File) -> datetime:
-    return next((line.time for line in LineReader(file) if line.time), datetime.min)
+def _dated(file_system: NtfsVolume, path: str) -> tuple[datetime, File] | None:
+    """A log and the time of its last dated line; None where it cannot be read."""
+    try:
+        file = file_system.open(path)
+        if file is None:
+            return None
+        return next((line.time for line in LineReader(file) if line.time), datetime.min), file
+    except Unreadable:
+        return None
 
 
 def first_boot(file_system: NtfsVolume, sysprep_history: SysprepHistory | None) -> FirstBoot:

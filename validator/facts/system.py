@@ -13,6 +13,8 @@ from validator.redaction import redact
 from validator.windows.hive import Hive, Value
 
 APPX_KEY = r"Microsoft\Windows\CurrentVersion\Appx\AppxAllUserStore"
+PERSONAL = ("S-1-5-21-", "S-1-12-1-")
+"""Beginnings of the identifiers of people: local and domain accounts, and those of Microsoft Entra ID."""
 DIRECTORY_FILE = rf"{SYSTEM_FOLDER}\NTDS\ntds.dit"
 ROLES = {
     "adfssrv": "Active Directory Federation Services",
@@ -204,7 +206,7 @@ def user_packages(software_hive: Hive, file_system: NtfsVolume) -> tuple[UserPac
     }
     found: dict[str, UserPackage] = {}
     for user in software_hive.subkeys(APPX_KEY):
-        if not user.upper().startswith("S-1-5-21-"):
+        if not user.upper().startswith(PERSONAL):
             continue
         key = rf"{APPX_KEY}\{user}"
         where = Location(Layer.HIVE, None, file_system.partition, software_hive.path, key)

@@ -25,6 +25,7 @@ _GENERALIZED = "GENERALIZE_RESEAL"
 _TRANSITION = re.compile(r"Updating image state from \[IMAGE_STATE_(\w+)\] --> \[IMAGE_STATE_(\w+)\]")
 _UPGRADED = "source os"
 _MOST_EVENTS = 256
+_MOST_UPGRADES = 32
 
 
 class Event(NamedTuple):
@@ -46,9 +47,9 @@ def install_date(software_hive: Hive) -> datetime | None:
 
 def upgrades(system_hive: Hive) -> tuple[Event, ...]:
     """The upgrades in place; each leaves a key with what there was before."""
-    found = []
+    found: list[Event] = []
     for name in system_hive.subkeys(SETUP_KEY):
-        if name.lower().startswith(_UPGRADED):
+        if len(found) < _MOST_UPGRADES and name.lower().startswith(_UPGRADED):
             key = system_hive.key(rf"{SETUP_KEY}\{name}")
             before = system_hive.value(rf"{SETUP_KEY}\{name}", "ProductName")
             words = "Windows was upgraded in place" + (f" from {redact(str(before))}" if before else "")
@@ -123,10 +124,12 @@ def timeline(
     bias = time_bias.value or timedelta()
 
     def when(event: Event) -> tuple[bool, datetime]:
-        time = event.time or datetime.min
-        return event.time is not None, time.replace(tzinfo=None) + (
-            bias if event.time and not time.tzinfo else timedelta()
-        )
+        time = (event.time or datetime.min).replace(tzinfo=None)
+        local = event.time is not None and event.time.tzinfo is None
+        try:
+            return event.time is not None, time + bias if local else time
+        except OverflowError:  # the year 1 or 9999
+            return True, time
 
     return tuple(sorted(events, key=when))
 
@@ -145,7 +148,8 @@ def _unread(attempt: Attempt[Any], kind: str) -> Iterator[Event]:
 def _run(run: SysprepRun) -> Event:
     words = f"{redact(run.command)}: {run.ending.value}"
     if run.ended is not None and run.ended != run.started:
-        words += f" at {run.ended:%H:%M:%S}"
+        same_day = run.started is not None and run.started.date() == run.ended.date()
+        words += f" at {run.ended:%H:%M:%S}" if same_day else f" on {run.ended:%Y-%m-%d at %H:%M:%S}"
     if run.ending is Ending.FAILED and (known := find_failure(run.trouble, SYSPREP)):
         words += f" ({redact(known.cause)})"
     elif run.ending is Ending.BROKEN_OFF and run.phases:

@@ -6,11 +6,15 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+from validator.redaction import HIDDEN, redact
 from validator.windows.text import Line
 
 SYSPREP, SETUP = "sysprep", "setup"
 _LONGEST = 2048
 """Characters of a line that are compared."""
+_LONGEST_NAME = 256
+_LEVEL = re.compile(r", (?:Info|Warning|Perf)\s")
+"""Lines that are no errors; some layouts give no level."""
 _MOST_NAMES = 8
 """Things that one failure names, such as packages; more are as many lines of the log."""
 
@@ -20,6 +24,8 @@ class Failure(NamedTuple):
 
     id: str
     log: str
+    after_success: bool
+    """Whether it is only meant where the run before had succeeded."""
     signatures: tuple[re.Pattern[str], ...]
     cause: str
     remedy: str
@@ -37,7 +43,7 @@ class KnownFailure(NamedTuple):
     lines: tuple[Line, ...]
     """Where it was found; one for each thing that is named."""
     names: tuple[dict[str, str], ...]
-    """The named groups of the signature, for each line."""
+    """The named groups of the signature, for each line; secrets are hidden."""
 
     @property
     def cause(self) -> str:
@@ -54,7 +60,10 @@ class KnownFailure(NamedTuple):
     def commands(self) -> tuple[str, ...]:
         """The commands, those with a name once for each."""
         filled = [
-            command.format_map(_Names(names)) for command in self.failure.commands for names in self.names
+            command.format_map(_Names(names))
+            for command in self.failure.commands
+            for names in self.names
+            if not any(HIDDEN in name for name in names.values())
         ]
         return tuple(dict.fromkeys(filled))
 
@@ -101,6 +110,7 @@ def _failure(entry: dict[str, Any]) -> Failure:
     return Failure(
         entry["id"],
         entry["log"],
+        entry.get("after") == "success",
         tuple(map(_pattern, entry["signatures"])),
         entry["cause"],
         entry["remedy"],
@@ -112,7 +122,7 @@ def _failure(entry: dict[str, Any]) -> Failure:
 
 
 def _pattern(text: str) -> re.Pattern[str]:
-    return re.compile(text, re.IGNORECASE)
+    return re.compile(text, re.IGNORECASE | re.ASCII)
 
 
 def is_benign(line: Line) -> bool:
@@ -120,16 +130,19 @@ def is_benign(line: Line) -> bool:
     return any(pattern.search(line.text[:_LONGEST]) for pattern in knowledge().benign)
 
 
-def find_failure(lines: Sequence[Line], log: str) -> KnownFailure | None:
+def find_failure(lines: Sequence[Line], log: str, *, after_success: bool = False) -> KnownFailure | None:
     """The first known failure (in the order of the knowledge base) that the lines have, or None.
 
     Args:
         lines: of what failed; a failure that was overcome looks the same.
         log: `SYSPREP` or `SETUP`: which log they are from.
+        after_success: whether the run before had succeeded.
     """
-    told = [line for line in lines if not is_benign(line)]
+    told = [line for line in lines if line.text.strip() and not _LEVEL.search(line.text[:64])]
     for failure in knowledge().failures:
-        if failure.log == log and (found := _matches(failure, told)):
+        if failure.log != log or (failure.after_success and not after_success):
+            continue
+        if found := _matches(failure, told):
             return KnownFailure(failure, tuple(found.values()), tuple(map(dict, found)))
     return None
 
@@ -139,9 +152,13 @@ def _matches(failure: Failure, lines: Iterable[Line]) -> dict[tuple[tuple[str, s
     found: dict[tuple[tuple[str, str], ...], Line] = {}
     for line in lines:
         for signature in failure.signatures:
-            if match := signature.search(line.text[:_LONGEST]):
+            if (match := signature.search(line.text[:_LONGEST])) and not is_benign(line):
                 groups = match.groupdict()
-                names = tuple((name, text.strip()) for name, text in groups.items() if text is not None)
+                names = tuple(
+                    (name, redact(text.strip()[:_LONGEST_NAME]))
+                    for name, text in groups.items()
+                    if text is not None
+                )
                 found.setdefault(names, line)
         if len(found) >= _MOST_NAMES:
             break

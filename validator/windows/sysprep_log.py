@@ -11,25 +11,31 @@ from enum import Enum
 from typing import NamedTuple
 
 from validator.source import ByteSource
+from validator.windows.sysprep_failures import is_benign
 from validator.windows.text import Line, LineReader
 
 _BEGIN = "beginning of a new sysprep run"
 _CODE = re.compile(r"[\[(]0x0?(f[0-9a-f]{4})[\])]", re.IGNORECASE)
-_OPTION = re.compile(r"Found supported command line option '(\w+)'")
+_OPTION = re.compile(r"Found supported command line option '(\w{1,32})'")
 _PHASE = re.compile(r"WinMain: ?(Pre-valid\w+|Processing) '(\w+)' (?:internal|external) provider")
 _CALL = re.compile(
     r"(?:LaunchModule|LaunchDll): ?(Successfully executed|Failure occurred while executing)"
     r" '([^']+)'(?: from ([^;]+?)(?= without error|;|$))?"
 )
 _TAGGED = "FCreateTagFile:Successfully created tag file"
-_RULE = re.compile(r"={20,}\s*$")
+_RULE = "=" * 20
+_LONGEST = 2048
+"""Characters of a line that are looked at."""
 _FATAL = {"f0070", "f0073", "f00a8", "f00ae", "f00d8"}
 """Provider error, invalid recorded state, internal and external providers failed, validation failed."""
 _LAST_OF_A_RUN = {"f00a8", "f00ae", "f00d8"}
+_VALIDATION = "f00d8"
 _REFUSED = "f0073"
 _DIALOG = "f003d"
 _VM_MODE = "f00b7"
 _ERROR = re.compile(r",\s*Error\b|was installed for a user|Failure occurred")
+_MOST_TROUBLE = 1000
+"""Lines before the fatal ones that are kept."""
 
 
 class Ending(str, Enum):
@@ -67,7 +73,11 @@ class SysprepRun(NamedTuple):
     ended: datetime | None
     """When it succeeded or failed; None where it broke off."""
     refused: bool
-    """Whether it did nothing because an earlier run had failed."""
+    """Whether it did nothing because an earlier run had failed, or had done its work."""
+    only_validated: bool
+    """Whether it failed before it changed anything."""
+    tagged: datetime | None
+    """When it wrote the tag file, though something fatal may have followed."""
     last_words: tuple[Line, ...]
     """The lines that say how it ended: the first fatal ones, or the last line of all."""
     trouble: tuple[Line, ...]
@@ -77,6 +87,11 @@ class SysprepRun(NamedTuple):
     def generalize(self) -> bool:
         """Whether it was told to generalize on its command line."""
         return "GENERALIZE" in self.options
+
+    @property
+    def idle(self) -> bool:
+        """Whether it came to nothing: the dialog was closed, or the run was not let in."""
+        return self.ending is Ending.BROKEN_OFF and not self.phases and not self.calls
 
     @property
     def command(self) -> str:
@@ -101,14 +116,28 @@ class SysprepLog(NamedTuple):
         return self.runs[0]
 
     @property
+    def decisive(self) -> SysprepRun:
+        """The last run that came to something."""
+        return next((run for run in self.runs if not run.idle), self.last_run)
+
+    @property
     def first_failure(self) -> SysprepRun | None:
-        """The run that failed, if the last one did: where that was refused for it, an earlier one."""
-        for run in self.runs:
-            if run.ending is not Ending.FAILED:
-                break
-            if not run.refused:
-                return run
-        return self.last_run if self.last_run.ending is Ending.FAILED else None
+        """The run that failed, if the decisive one did: where that was refused for it, an earlier one."""
+        decisive = self.decisive
+        if decisive.ending is not Ending.FAILED:
+            return None
+        for run in self.runs[self.runs.index(decisive) :] if decisive.refused else ():
+            if run.idle or run.refused:
+                continue
+            # What only failed to validate, or broke off without a word, refuses nothing or tells nothing.
+            return run if run.ending is Ending.FAILED and not run.only_validated else decisive
+        return decisive
+
+    @property
+    def run_again(self) -> bool:
+        """Whether the decisive run was refused because the one before it had succeeded."""
+        rest = [run for run in self.runs if not run.idle and not run.refused]
+        return self.decisive.refused and bool(rest) and rest[0].ending is Ending.SUCCEEDED
 
 
 def read_log(*logs: ByteSource, everything: bool = False) -> SysprepLog | None:
@@ -126,18 +155,23 @@ def read_log(*logs: ByteSource, everything: bool = False) -> SysprepLog | None:
     """
     reader = LineReader(*logs)
     runs: list[SysprepRun] = []
+    generalize = False
+    success: datetime | None = None
     for lines, begun in _parts(reader):
         run = _run(lines, begun)
+        if not begun and not reader.complete and not run.generalize:
+            # The rest of the options lies beyond the search.
+            run = run._replace(options=())
+        generalize = generalize or run.generalize
+        if success is None:
+            success = run.tagged if runs or run.ending is Ending.SUCCEEDED else None
         # Without its beginning it is a run where the log begins in it, or what is left says how it ended.
-        whole = begun or (reader.complete and any("SYSPRP" in line.text for line in lines))
-        if whole or run.ending is not Ending.BROKEN_OFF:
+        ours = begun or any("SYSPRP" in line.text for line in lines)
+        if ours and (begun or reader.complete or run.ending is not Ending.BROKEN_OFF):
             runs.append(run)
-        if not runs or (not everything and _answered(runs)):
+        if not runs or (not everything and generalize and success and _explained(runs[-1])):
             break
-    if not runs:
-        return None
-    successes = (run.ended for run in runs if run.ending is Ending.SUCCEEDED and run.ended is not None)
-    return SysprepLog(tuple(runs), any(run.generalize for run in runs), next(successes, None))
+    return SysprepLog(tuple(runs), generalize, success) if runs else None
 
 
 def read_errors(log: ByteSource) -> SysprepRun | None:
@@ -163,7 +197,9 @@ def _parts(lines: Iterable[Line]) -> Iterator[tuple[list[Line], bool]]:
     """The lines of each run, the last run first, and whether its beginning is among them."""
     part: list[Line] = []
     for line in lines:
-        if not line.text.strip() or (_RULE.search(line.text) and not part):
+        if len(line.text) > _LONGEST:
+            line = line._replace(text=line.text[:_LONGEST])
+        if not line.text.strip() or (not part and line.text.rstrip().endswith(_RULE)):
             continue
         part.append(line)
         if _BEGIN in line.text.lower():
@@ -173,12 +209,9 @@ def _parts(lines: Iterable[Line]) -> Iterator[tuple[list[Line], bool]]:
         yield part[::-1], False
 
 
-def _answered(runs: list[SysprepRun]) -> bool:
-    return (
-        any(run.generalize for run in runs)
-        and any(run.ending is Ending.SUCCEEDED for run in runs)
-        and not runs[-1].refused
-    )
+def _explained(run: SysprepRun) -> bool:
+    """Whether nothing before a run is needed to understand it."""
+    return not run.refused and not run.idle
 
 
 def _code(line: Line) -> str:
@@ -193,7 +226,9 @@ def _run(lines: list[Line], begun: bool) -> SysprepRun:
     codes: set[str] = set()
     fatal: list[int] = []
     success: Line | None = None
-    last_good = -1
+    tagged: datetime | None = None
+    good = failed = -1
+    good_before = -1
     for index, line in enumerate(lines):
         code = _code(line)
         codes.add(code)
@@ -204,20 +239,23 @@ def _run(lines: list[Line], begun: bool) -> SysprepRun:
             # Windows' own providers and those of other programs come one after the other.
             phases += [phase] if phases[-1:] != [phase] else []
         elif match := _CALL.search(line.text):
-            calls.append(Call(match[2], match[3], failed=match[1] != "Successfully executed"))
-            if not calls[-1].failed and not fatal:
-                last_good = index
+            calls.append(Call(match[2][:120], match[3], failed=match[1] != "Successfully executed"))
+            if not calls[-1].failed:
+                good = index
+            elif not fatal:
+                failed, good_before = index, good
         if code in _FATAL:
             fatal.append(index)
         elif _TAGGED in line.text:
             # A fatal code before the success was overcome.
-            success, fatal = line, []
+            success, fatal, good, failed = line, [], index, -1
+            tagged = line.time or tagged
     trouble: tuple[Line, ...] = ()
     if fatal:
-        trouble = tuple(lines[last_good + 1 :])
-        reason = next((line for line in lines[last_good + 1 : fatal[0]] if _ERROR.search(line.text)), None)
-        words = (*([reason] if reason else []), *(lines[index] for index in fatal[:2]))
-        ending = Ending.FAILED
+        # The chain stops at the first provider that fails: its own lines begin behind the last that did not.
+        start = max(good_before if failed >= 0 else _last_good(lines, fatal[0]), fatal[0] - _MOST_TROUBLE, -1)
+        trouble = tuple(lines[start + 1 : fatal[-1] + 1])
+        ending, words = Ending.FAILED, _last_words(lines, start + 1, failed, fatal)
     elif success:
         ending, words = Ending.SUCCEEDED, (success,)
     else:
@@ -232,10 +270,30 @@ def _run(lines: list[Line], begun: bool) -> SysprepRun:
         calls=tuple(calls),
         ending=ending,
         ended=words[-1].time if words and ending is not Ending.BROKEN_OFF else None,
-        refused=bool(fatal) and any(_code(lines[index]) == _REFUSED for index in fatal),
+        refused=any(_code(lines[index]) == _REFUSED for index in fatal),
+        only_validated=any(_code(lines[index]) == _VALIDATION for index in fatal),
+        tagged=tagged,
         last_words=words,
         trouble=trouble,
     )
+
+
+def _last_good(lines: list[Line], before: int) -> int:
+    """The last line of a provider that succeeded, or of a success."""
+    for index in range(before - 1, -1, -1):
+        match = _CALL.search(lines[index].text)
+        if (match and match[1] == "Successfully executed") or _TAGGED in lines[index].text:
+            return index
+    return -1
+
+
+def _last_words(lines: list[Line], start: int, failed: int, fatal: list[int]) -> tuple[Line, ...]:
+    """What a failure left behind: the last error, the call that failed, the first and the last fatal line."""
+    end = failed if failed >= 0 else fatal[0]
+    errors = (index for index in range(end - 1, start - 1, -1) if _ERROR.search(lines[index].text))
+    error = next((index for index in errors if not is_benign(lines[index])), None)
+    chosen = {*([] if error is None else [error]), *([failed] if failed >= 0 else []), fatal[0], fatal[-1]}
+    return tuple(lines[index] for index in sorted(chosen))
 
 
 def find_since(log: ByteSource, text: str, since: datetime) -> tuple[Line | None, bool]:

@@ -15,6 +15,9 @@ CHUNK = 32 * 2**10
 MAX_SEARCH = 512 * 2**10
 """How far back a log is searched, in bytes; a search that ends there is unfinished."""
 
+MAX_COUNT = 4 * 2**20
+"""Bytes of a log whose lines are counted, so that one of them can be named by its number."""
+
 _TIMES = (
     (re.compile(r"\s*([0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2})"), r"\1"),
     (re.compile(r"\s*([0-9]{2}-[0-9]{2})-([0-9]{4})( [0-9]{2}:[0-9]{2}:[0-9]{2})"), r"\2-\1\3"),
@@ -30,6 +33,8 @@ class Line(NamedTuple):
     """From 1; None where the log is too long to have been read from its start."""
     log: int = 0
     """Which log it is from, where several are read as one; 0 is the newest."""
+    back: int = 0
+    """How many lines come after it in that log."""
 
     @property
     def time(self) -> datetime | None:
@@ -83,9 +88,9 @@ class LineReader:
         """The lines of one source; whether its first was reached."""
         size = source.size
         head = source.read_at(0, min(512, size))
-        wide = head.startswith(codecs.BOM_UTF16_LE) or head[1::2].count(0) > len(head) // 4
+        wide = head.startswith(codecs.BOM_UTF16_LE) or _is_wide(head)
         numbered = size <= CHUNK
-        position, rest = size, b""
+        position, rest, back = size, b"", 0
         while position and size - position < limit:
             # Chunks begin at even offsets, so that no UTF-16 unit is cut.
             start = max(0, position - CHUNK) & ~1
@@ -99,8 +104,26 @@ class LineReader:
                 piece = piece[first:]
             lines = _lines(piece, wide)
             for index in range(len(lines) - 1, -1, -1):
-                yield Line(lines[index].rstrip("\r"), index + 1 if numbered else None, log)
+                yield Line(lines[index].rstrip("\r"), index + 1 if numbered else None, log, back)
+                back += 1
         return not position
+
+
+def count_lines(source: ByteSource) -> int | None:
+    """How many lines a log has, or None for one that is too long to be gone through for that."""
+    if source.size > MAX_COUNT:
+        return None
+    head = source.read_at(0, min(512, source.size))
+    wide = head.startswith(codecs.BOM_UTF16_LE) or _is_wide(head)
+    feeds = 0
+    for start in range(0, source.size, CHUNK):
+        piece = source.read_at(start, min(CHUNK, source.size - start))
+        feeds += piece.decode("utf-16-le", "replace").count("\n") if wide else piece.count(b"\n")
+    return feeds + 1
+
+
+def _is_wide(head: bytes) -> bool:
+    return head[1::2].count(0) > len(head) // 4
 
 
 def _first_break(piece: bytes, wide: bool) -> tuple[int, int]:
