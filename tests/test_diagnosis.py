@@ -257,7 +257,7 @@ ANSWERS: dict[str, tuple[str | None, Change, str]] = {
     "provisioned since": (None, appx("Applications"), "provisioned for all users now, in version 11.2403"),
     "a user of Entra ID": (
         None,
-        lambda windows: nobody_has_it(windows).software(rf"{APPX_KEY}\S-1-12-1-1-2-3-4\{STORE_PACKAGE}", Path=""),
+        lambda windows: appx("S-1-12-1-1-2-3-4")(nobody_has_it(windows)),
         "installed for this user",
     ),
     "removed since": (None, nobody_has_it, "no user has it now, and it is not provisioned"),
