@@ -20,16 +20,27 @@ def pages() -> dict[Path, str]:
 
 def failures_page() -> str:
     """What is known of sysprep's failures."""
-    entries = "\n".join(map(_entry, knowledge().failures))
+    failures = knowledge().failures
+    table = "\n".join(f"| [{failure.id}](#{failure.id}) | {_cause(failure)} |" for failure in failures)
+    entries = "\n".join(map(_entry, failures))
     return f"""# Why sysprep fails
 
-Generated from `validator/knowledge/sysprep_failures.toml` by `python docs/generate.py`. Where sysprep's last
-run failed, the finding `image-state` names the first of these whose signature stands in its log, with the
-line, what to do, and what the disk itself says to it. A failure that is not here is shown by its last words.
+Generated from `validator/knowledge/sysprep_failures.toml` by `docs/generate.py`. Where sysprep's last run
+failed, the finding `image-state` names the first of these whose signature stands in its log, with the line,
+what to do, and what the disk itself says to it. A failure that is not here is shown by its last words.
+`{{package}}` and the like stand for what the log names.
 
 A new entry is an entry of that file and a log, `tests/logs/ID.log`, in which it is found
-([CONTRIBUTING.md](../CONTRIBUTING.md)).
+([CONTRIBUTING.md](../CONTRIBUTING.md#add-a-failure-of-sysprep)).
+
+| failure | cause |
+| --- | --- |
+{table}
 {entries}"""
+
+
+def _cause(failure: Failure) -> str:
+    return failure.cause[0].upper() + failure.cause[1:]
 
 
 def _entry(failure: Failure) -> str:
@@ -37,13 +48,15 @@ def _entry(failure: Failure) -> str:
     commands = "\n".join(failure.commands)
     doubt = "" if failure.confirmed else "\nThe wording was not confirmed by a log.\n"
     where = {"sysprep": "sysprep's log", "setup": "the log of Windows Setup"}[failure.log]
+    if failure.after_success:
+        where += ", where the run before the one that was refused had succeeded,"
     sources = "\n".join(f"- {source}" for source in failure.sources)
     fence = f"\n```text\n{commands}\n```\n" if commands else ""
     asked = f"\nThe disk is asked about: {', '.join(failure.disk)}.\n" if failure.disk else ""
     return f"""
 ## {failure.id}
 
-{failure.cause[0].upper()}{failure.cause[1:]}. Found in {where} by:
+{_cause(failure)}. Found in {where} by:
 
 ```text
 {signatures}
@@ -66,7 +79,7 @@ def main(arguments: list[str]) -> int:
     )
     if "--check" in arguments:
         for path in stale:
-            print(f"stale: {path.name}; run python docs/generate.py", file=sys.stderr)
+            print(f"stale: {path.name}; run .venv/bin/python docs/generate.py", file=sys.stderr)
         return bool(stale)
     CHECKS.mkdir(exist_ok=True)
     for path in stale:

@@ -583,6 +583,40 @@ def test_a_full_disk_is_no_verdict(command: Command, image: Image) -> None:
     assert "No space left" in outcome.stderr
 
 
+@posix
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
+@pytest.mark.parametrize("how", ["full", "left"])
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["good", "--receipt", "out"], 0),
+        (["good", "none*.vhdx"], NOTHING),
+        (["none.vhdx"], USAGE),
+        (["--no-such-option"], USAGE),
+        (["folder", "--receipt", "out"], UNTOLD),
+    ],
+    ids=["progress", "a note", "refused", "usage", "no receipt"],
+)
+def test_nobody_has_to_listen_to_standard_error(
+    command: Command, image: Image, tmp_path: Path, how: str, arguments: list[str], code: int
+) -> None:
+    """A full disk behind it, or a reader that left, is no verdict: the exit code is what it was."""
+    script = "from validator.cli import main, receipts\nreceipts._EVERY = 0.0\nmain()"
+    places = {"good": image(generalized()), "folder": tmp_path, "out": tmp_path / "out" / "receipt.json"}
+    places["out"].parent.mkdir()
+    if how == "full":
+        errors = os.open("/dev/full", os.O_WRONLY)
+    else:
+        reader, errors = os.pipe()
+        os.close(reader)
+    try:
+        given = [places.get(each, each) for each in arguments]
+        outcome = command.process("check", *given, script=script, stderr=errors)
+    finally:
+        os.close(errors)
+    assert outcome.code == code
+
+
 # --- where reports go ----------------------------------------------------------------------------
 
 

@@ -357,6 +357,29 @@ def test_no_arguments(command: Command, arguments: list[str]) -> None:
     assert "Usage: image-validator" in outcome.stdout + outcome.stderr
 
 
+def test_what_is_missing_is_said(command: Command) -> None:
+    """Rather than all that might be given."""
+    outcome = command("check")
+    assert (outcome.code, outcome.stdout) == (2, "")
+    assert "name an IMAGE" in outcome.stderr
+    assert "--exit-zero" not in outcome.stderr
+
+
+def test_what_the_parser_says_is_laid_out(command: Command) -> None:
+    """Its lists are lines, not escapes of what would make them."""
+    outcome = command("completion")
+    assert outcome.code == 2
+    assert "\n    bash,\n    zsh," in outcome.stderr
+    assert "\\t" not in outcome.stderr
+
+
+def test_pages_name_no_places_that_a_terminal_has_not(command: Command) -> None:
+    """A link within the documentation is its words."""
+    page = command("checks", "image-state").stdout
+    assert "why sysprep fails" in " ".join(page.split())
+    assert ".md" not in page
+
+
 def test_version(command: Command) -> None:
     """The name and the version, as the package has it."""
     outcome = command("--version")
@@ -446,6 +469,22 @@ def test_verbose_says_everything(command: Command, one: Callable[[str], Path]) -
             assert " ".join(evidence["found"].split()) in shown
     for layer in judged["layers"]:
         assert f"{layer['state']} {layer['kind']}: {layer['detail']}".split()[0] in shown
+
+
+def test_many_checks_with_one_reason_are_counted(command: Command, one: Callable[[str], Path]) -> None:
+    """Who reads why needs no list; it is there for the asking."""
+    path = one("corrupt")
+    ids = [each["check"] for each in command.judge(path)["findings"]]
+    brief, verbose = (command("check", *more, path).stdout for more in ([], ["--verbose"]))
+    assert f"not answered: all {len(ids)} checks (--verbose lists them)\n" in brief
+    assert ids[-1] not in brief
+    assert all(each in verbose for each in ids)
+
+
+def test_how_large_the_file_is_beside_the_disk(command: Command, image: Image) -> None:
+    """Where both are about the same, only the difference says anything."""
+    shown = command("check", image(generalized(), "vhd-fixed")).stdout
+    assert re.search(r"disk +fixed VHD of \d+ MiB with GPT, in a file 512 B larger\n", shown)
 
 
 SNAPSHOT_KINDS = {"good": "deployable", "bad": "undeployable", "edited": "edited"}

@@ -50,6 +50,10 @@ from tests.images import (
 from tests.images.hive import Absent, Data
 from tests.images.times import INSTALLED, SHUT_DOWN, SYSPREPPED
 from tests.mft import Volume
+from validator.checks.corroboration import corroborators
+from validator.facts import IMAGE_FACTS, INSTALLATION_FACTS
+from validator.facts.model import Facts
+from validator.source import Files
 
 Image = Callable[..., Path]
 Change = Callable[[Windows], Windows]
@@ -292,15 +296,22 @@ def other_contradictions(judged: Judged, check: str) -> list[str]:
 
 
 def score(judged: Judged) -> int:
-    """The sum of weights, as `evidence-agrees` gives it: a number from 2, a warning for 1."""
+    """The sum of weights; `evidence-agrees` gives it as a pass, a warning for 1, an error from 2."""
+    with Files() as files:
+        given = {
+            "source": files.open(judged["path"]),
+            "files": files,
+            "input_format": None,
+            "parents": (),
+            "chosen": 0,
+        }
+        facts = Facts({}, {}).about({**IMAGE_FACTS, **INSTALLATION_FACTS}, **given)
+        readings = [each.reading for each in facts.call(corroborators)]
+    weight = sum(reading.weight for reading in readings if reading)
     finding = judged.finding("evidence-agrees")
-    if finding["status"] == "passed":
-        return 0
-    assert finding["status"] == "failed"
-    if finding["severity"] == "warning":
-        return 1
-    assert finding["severity"] == "error"
-    return int(finding["message"].partition("weigh ")[2].partition(",")[0])
+    said = finding["status"] if finding["status"] != "failed" else finding["severity"]
+    assert said == ("passed", "warning", "error")[min(weight, 2)]
+    return weight
 
 
 # --- the verdict ---------------------------------------------------------------------------------

@@ -385,6 +385,10 @@ STORIES: dict[str, tuple[Windows, str]] = {
         state_of(UNDEPLOYABLE, Run(ending="recorded-state"), gs=3),
         f"did not complete: {ALL['recorded-state'].cause}.",
     ),
+    "never generalized": (
+        with_state(installed(), COMPLETE).file(SYSPREP_LOG, ABSENT),
+        "This is a specialized disk: a finished installation that is not generalized. Run sysprep /gen",
+    ),
     "failed long ago, then without a log": (
         with_state(installed(), UNDEPLOYABLE),
         "Generalization was started and did not complete. The image must be rebuilt",

@@ -343,6 +343,27 @@ def test_the_text_report_shows_it(command: Command, image: Image, tmp_path: Path
     assert "found no such file expected a file or folder" in shown
 
 
+def test_each_warning_keeps_its_remedy(command: Command, image: Image, tmp_path: Path) -> None:
+    """An error's remedy covers warnings of its family; expectations only share the name of theirs."""
+    policy = tmp_path / "policy.toml"
+    policy.write_text(
+        "\n".join(
+            f'[[expect]]\nid = "{name}"\ntitle = "{name}."\nremedy = "Mend {name}."\n'
+            f'commands = ["mend {name}"]\n'
+            f'severity = "{severity}"\nfile = {{path = "{name}.exe"}}\n'
+            for name, severity in (("one", "error"), ("two", "warning"), ("three", "warning"))
+        ),
+        encoding="utf-8",
+    )
+    path = image(generalized())
+    shown = " ".join(command("check", "--policy", policy, path).stdout.split())
+    assert "to do Mend two. mend two found" in shown
+    assert "to do Mend three. mend three found" in shown
+    assert "no such file, expected a file or folder" in shown
+    markdown = command("check", "--policy", policy, "--format", "markdown", path).stdout
+    assert "Mend three." in markdown
+
+
 def test_costs_nothing_that_is_not_asked(image: Image) -> None:
     """Content is read only where it is compared: a service costs a few pages of a hive."""
     path = image(with_a_large_file(changed(generalized())))

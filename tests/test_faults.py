@@ -346,6 +346,7 @@ def test_any_fact_may_fail(
     if fact in _needed():
         assert verdict == "indeterminate"
         assert f"image-validator failed ({error.__name__}: injected)" in outcome.stdout
+        assert "Not answered, because image-validator itself failed." in outcome.stdout
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])

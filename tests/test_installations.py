@@ -131,6 +131,29 @@ def test_several_installations_must_agree(
     assert len(judged["facts"]["installations"]) == len(disk.volumes) - 2
 
 
+def test_the_order_of_installations_does_not_matter(command: Command, image: Image) -> None:
+    """A warning of any of them is one, whichever comes first; the most of them are shown."""
+    plain, warned = generalized(), generalized().system("Setup", CmdLine="cmd.exe /c tool.cmd")
+    for first, second in ((plain, warned), (warned, plain)):
+        judged = command.judge(image(two(first, second)), "--select", "generalization,system")
+        assert judged.answer == ("deployable", 0)
+        assert judged.finding("setup-pending")["status"] == "failed"
+
+
+def test_an_accepted_warning_hides_none(command: Command, image: Image, tmp_path: Path) -> None:
+    """Where a policy accepts the warnings of one and not those of the other, the other is shown."""
+    policy = tmp_path / "policy.toml"
+    names = ("setup-pending", "evidence-agrees", "windows-volume")
+    policy.write_text("".join(f'[[waiver]]\ncheck = "{name}"\nreason = "x"\n' for name in names))
+    one = generalized().system("Setup", CmdLine="cmd.exe /c tool.cmd")
+    other = generalized().software(r"Microsoft\Windows NT\CurrentVersion\Winlogon", AutoAdminLogon="1")
+    for first, second in ((one, other), (other, one)):
+        options = ("--policy", str(policy), "--fail-on", "warning", "--profile", "azure-generalized")
+        judged = command.judge(image(two(first, second)), *options, "--will-convert")
+        assert judged.answer == ("deployable", 1)
+        assert judged.finding("autologon")["status"] == "failed"
+
+
 @pytest.mark.parametrize("make", [generalized, installed])
 def test_windows_old_is_no_installation(command: Command, image: Image, make: Callable[[], Windows]) -> None:
     """What an upgrade leaves behind is not judged, whatever it says."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
+import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,10 @@ from tests.command import Command, Outcome
 from tests.hostile import small_disk
 from tests.images import Bitlocker, Blob, Disk, Esp, Fat, Msr, Ntfs, build, copy_of, generalized, undeployable
 from tests.images.blocks import changed_sectors
+from tests.images.containers import named
+from tests.images.damage import overwrite
 from tests.images.vhdx import Vhdx, child_of
+from tests.test_bad_input import as_nobody, posix
 
 RUN, BEFORE = "4e40bd24-0000-4000-8000-000000000002", "4e40bd24-0000-4000-8000-000000000001"
 MiB = 2**20
@@ -161,6 +166,24 @@ def test_a_build_without_a_disk(folder: Folder, files: Any, words: str) -> None:
     assert folder.check(PACKER_BUILD_NAME="img").code == 0
 
 
+def test_reports_for_ci_say_that_there_was_nothing_to_check(folder: Folder) -> None:
+    """4 is in what a host shows, also where all images of the other builds are good."""
+    folder.put("good", "b.vhdx")
+    folder.manifest(entry("b.vhdx"), entry(name="cloud"))
+    words = "packer-manifest.json: build “cloud” (hyperv-iso) has no files on this machine"
+    junit, azure = folder.path.parent / "junit.xml", folder.path.parent / "azure.txt"
+    outcome = folder.check("--report", f"junit={junit}", "--report", f"azure-devops={azure}")
+    assert outcome.code == 4
+    suites = ElementTree.parse(junit).getroot()
+    assert [each.get("message") for each in suites.iter("error")] == [words]
+    issue = f"##vso[task.logissue type=error;]nothing to check%0A{words}\n"
+    assert issue in azure.read_text(encoding="utf-8")
+    outcome = folder.check("none*.vhdx", "--report", f"junit={junit}", PACKER_BUILD_NAME="img")
+    suites = ElementTree.parse(junit).getroot()
+    assert outcome.code == 4
+    assert [each.get("message") for each in suites.iter("error")] == ["no image matches none*.vhdx"]
+
+
 # --- which files ---------------------------------------------------------------------------------
 
 
@@ -204,7 +227,13 @@ def test_a_folder_is_searched(folder: Folder) -> None:
     folder.put("bad", "elsewhere/disk.vhdx")
     (folder.path / "out" / "link").symlink_to(folder.path / "elsewhere")
     folder.manifest(entry("out"))
-    assert judged(folder.check()) == {"out/vm/disk.vhdx": "deployable"}
+    outcome = folder.check()
+    assert judged(outcome) == {"out/vm/disk.vhdx": "deployable"}
+    assert "out/link is not judged: it is a link to a folder, which is not followed" in outcome.stderr
+    folder.put("good", "elsewhere/vm/disk.vhdx")
+    (folder.path / "packer-manifest.json").unlink()
+    folder.manifest(entry("out/vm", "out/link/vm"))
+    assert judged(folder.check()) == {"out/vm/disk.vhdx": "deployable", "out/link/vm/disk.vhdx": "deployable"}
 
 
 @pytest.mark.parametrize(
@@ -215,8 +244,14 @@ def test_a_folder_is_searched(folder: Folder) -> None:
         ("vhdx-dynamic", "disk.bak", True),
         ("raw", "win2022.1", True),
         (MiB * "x", "packer-img", True),
+        (MiB * "x", "win-10.0", True),
+        (MiB * "x", "win.2024-05-15", True),
+        ("x", "win-10.0", False),
         ("x", "SHA256SUMS", False),
         (MiB * "x", "disk.vhdx.sha256", False),
+        (MiB * "x", "Autounattend.ISO", False),
+        (MiB * "x", "win.tar.gz", False),
+        ("vhdx-dynamic", "disk.log", True),
         ("x", "DISK.VHDX", True),
     ],
     ids=lambda value: str(value)[:12],
@@ -231,6 +266,55 @@ def test_disks_are_known_by_name_or_content(folder: Folder, container: str, name
     folder.manifest(entry("good.vhdx", name))
     outcome = folder.check()
     assert list(judged(outcome)) == (["good.vhdx", name] if found else ["good.vhdx"])
+    assert outcome.code == (3 if found and "x" in (container[0], container[-1]) else 0)
+
+
+def test_a_corrupt_disk_is_not_lost_by_a_dot_in_its_name(folder: Folder) -> None:
+    """QEMU's builder takes any name: `.0` is no ending that says what it is not."""
+    path = copy_of(build(generalized(), "raw"), folder.path, "win-10.0")
+    folder.put("good", "other.vhdx")
+    folder.manifest(entry("win-10.0", "other.vhdx"))
+    assert judged(folder.check()) == {"win-10.0": "deployable", "other.vhdx": "deployable"}
+    for offset in (0, -64 * 1024):
+        overwrite(path, offset, bytes(64 * 1024))
+    outcome = folder.check()
+    assert (outcome.code, judged(outcome)) == (3, {"win-10.0": "indeterminate", "other.vhdx": "deployable"})
+
+
+def test_a_small_file_that_is_no_disk_is_left_out_with_a_word(folder: Folder) -> None:
+    """Where its name does not say that it is none."""
+    folder.put("good", "a.vhdx")
+    folder.put("x", "SHA256\x1bSUMS")
+    folder.put("x", "notes.txt")
+    folder.manifest(entry("a.vhdx", "SHA256\x1bSUMS", "notes.txt"))
+    outcome = folder.check()
+    assert outcome.code == 0
+    assert r"SHA256\x1bSUMS is not judged: no disk could be recognised in its 1 bytes" in outcome.stderr
+    assert "notes.txt" not in outcome.stderr
+    assert folder.check("--quiet").stderr == ""
+
+
+@posix
+@pytest.mark.parametrize("closed", ["out", "out/closed"])
+def test_a_folder_that_cannot_be_listed(
+    command: Command, monkeypatch: pytest.MonkeyPatch, closed: str
+) -> None:
+    """2: what lies in it is not known, so that a good disk beside it proves nothing."""
+    with tempfile.TemporaryDirectory() as place:
+        folder = Folder(Path(place), command)
+        folder.path.chmod(0o755)
+        monkeypatch.chdir(place)
+        copy_of(build(generalized()), folder.path, "good.vhdx")
+        (folder.path / "out" / "closed").mkdir(parents=True)
+        folder.manifest(entry("good.vhdx", "out"))
+        assert folder.check().code == 0  # all modules are loaded
+        (folder.path / closed).chmod(0)
+        with as_nobody():
+            outcome = folder.check()
+        (folder.path / closed).chmod(0o755)
+        monkeypatch.undo()
+    assert (outcome.code, outcome.stdout) == (2, "")
+    assert f"the folder {closed} cannot be listed: Permission denied" in outcome.stderr
 
 
 def test_paths_are_relative_to_the_working_directory_then_to_the_manifest(folder: Folder) -> None:
@@ -299,6 +383,77 @@ def test_what_might_hold_windows_is_judged(folder: Folder, kind: str) -> None:
     verdicts = judged(outcome)
     assert verdicts.pop("vm.vhdx") == "deployable"
     assert (outcome.code, list(verdicts)) == (1 if kind == "encrypted" else 3, ["vm-0.vhdx"])
+
+
+@pytest.mark.parametrize("container", ["vhdx-dynamic", "vhd-dynamic", "vhd-fixed", "raw", "qcow2"])
+def test_a_disk_whose_ends_were_wiped_is_judged(folder: Folder, container: str) -> None:
+    """It looks as if it had never been initialised, and holds a Windows all the same."""
+    path = folder.path / "whole.raw"
+    copy_of(build(undeployable(), "raw"), folder.path, path.name)
+    for offset in (0, -64 * 1024):
+        overwrite(path, offset, bytes(64 * 1024))
+    folder.put("good", "vm.vhdx")
+    wiped = folder.path / "vm-0.img"
+    named(container).write(path, wiped, 512)
+    path.unlink()
+    folder.manifest(entry("vm.vhdx", wiped.name))
+    outcome = folder.check()
+    assert (outcome.code, judged(outcome)) == (3, {"vm.vhdx": "deployable", "vm-0.img": "indeterminate"})
+
+
+@pytest.mark.parametrize("container", ["vhd-dynamic", "vhd-fixed", "vdi"])
+def test_a_disk_that_was_never_initialised_in_any_container(folder: Folder, container: str) -> None:
+    """Dynamic: nothing is allocated; else there are zeros wherever something would begin."""
+    folder.put("good", "vm.vhdx")
+    folder.put("uninitialised", "vm-0.img", container)
+    folder.manifest(entry("vm.vhdx", "vm-0.img"))
+    outcome = folder.check()
+    assert (outcome.code, judged(outcome)) == (0, {"vm.vhdx": "deployable"})
+
+
+def test_a_data_disk_of_two_builds(folder: Folder) -> None:
+    """Left out only where each of them has its own disk with Windows."""
+    for kind, name in (("good", "a.vhdx"), ("data", "shared.vhdx")):
+        folder.put(kind, name)
+    folder.manifest(entry("a.vhdx", "shared.vhdx"), entry("shared.vhdx", name="other"))
+    outcome = folder.check()
+    assert (outcome.code, judged(outcome)) == (3, {"a.vhdx": "deployable", "shared.vhdx": "indeterminate"})
+    assert "shared.vhdx is not judged" not in outcome.stderr
+    (folder.path / "packer-manifest.json").unlink()
+    folder.manifest(entry("a.vhdx", "shared.vhdx"), entry("shared.vhdx", "a.vhdx", name="other"))
+    assert judged(folder.check()) == {"a.vhdx": "deployable"}
+
+
+def test_parents_that_go_in_circles_are_judged(folder: Folder) -> None:
+    """Each is the other's parent; a build never loses all of its disks."""
+    base = copy_of(build(small_disk(generalized(), 16 * MiB), Vhdx()), folder.path, "base.vhdx")
+    one, two = folder.path / "one.avhdx", folder.path / "two.avhdx"
+    child_of(base, one, {})
+    child_of(one, two, {})
+    one.unlink()
+    child_of(two, one, {})
+    base.unlink()
+    folder.put("good", "good.vhdx")
+    folder.manifest(entry("one.avhdx", "two.avhdx"), entry("good.vhdx", name="other"))
+    outcome = folder.check()
+    assert judged(outcome) == {
+        "one.avhdx": "indeterminate",
+        "two.avhdx": "indeterminate",
+        "good.vhdx": "deployable",
+    }
+    assert outcome.code == 3
+
+
+def test_a_child_without_windows_does_not_hide_behind_its_parent(folder: Folder) -> None:
+    """The parent's Windows is not that of the disk."""
+    windows, data = small_disk(generalized(), 16 * MiB), Disk((Ntfs(label="Data"),), "mbr", size=16 * MiB)
+    old, new = (build(each, "raw") for each in (windows, data))
+    parent = copy_of(build(windows, Vhdx()), folder.path, "base.vhdx")
+    child_of(parent, folder.path / "child.avhdx", changed_sectors(old, new, 4096))
+    folder.put("good", "good.vhdx")
+    folder.manifest(entry("base.vhdx", "child.avhdx"), entry("good.vhdx", name="other"))
+    outcome = folder.check()
+    assert (outcome.code, judged(outcome)) == (3, {"child.avhdx": "indeterminate", "good.vhdx": "deployable"})
 
 
 def test_a_data_disk_alone_is_judged(folder: Folder) -> None:
@@ -384,6 +539,35 @@ BAD_MANIFESTS: Mapping[str, tuple[Any, str]] = {
     "too long": ({"builds": [entry("x" * 5000 + ".vhdx")], "last_run_uuid": RUN}, "no such file"),
     "network": ({"builds": [entry(r"\\host\share\a.vhdx")], "last_run_uuid": RUN}, "name it as an IMAGE"),
     "device": ({"builds": [entry(r"\\.\PhysicalDrive0")], "last_run_uuid": RUN}, "name it as an IMAGE"),
+    **{
+        f"network {number}": ({"builds": [entry(name)], "last_run_uuid": RUN}, "name it as an IMAGE")
+        for number, name in enumerate(
+            (
+                r"\/host/share/a.vhdx",
+                r"/\host\share\a.vhdx",
+                "//host/share/a.vhdx",
+                r"\??\UNC\host\share\a.vhdx",
+                "/??/UNC/host/share/a.vhdx",
+                r"/\?\UNC\host\share\a.vhdx",
+                r"\/.\PhysicalDrive0",
+            )
+        )
+    },
+    "empty last run": (
+        {"builds": [entry("a.vhdx", run="")], "last_run_uuid": ""},
+        "`last_run_uuid` is empty",
+    ),
+    "empty last run of others": ({"builds": [GOOD_ENTRY], "last_run_uuid": ""}, "`last_run_uuid` is empty"),
+    "doubled key": (
+        json.dumps({"builds": [GOOD_ENTRY], "last_run_uuid": RUN})[:-1] + ', "builds": []}',
+        "the key `builds` stands twice in an object",
+    ),
+    "doubled key of a file": (
+        json.dumps({"builds": [GOOD_ENTRY], "last_run_uuid": RUN}).replace(
+            '"size"', '"name": "b.vhdx", "size"'
+        ),
+        "the key `name` stands twice in an object",
+    ),
     "too many": ({"builds": [entry(*["a.vhdx"] * 10_001)], "last_run_uuid": RUN}, "lists 10001 files"),
     "control": ({"builds": [entry("\x1b]0;x\x07\n::error::y")], "last_run_uuid": RUN}, r"\x1b]0;x\x07\n"),
 }
@@ -431,4 +615,4 @@ def test_images_may_be_left_out_only_with_a_manifest(folder: Folder, command: Co
     """Without either there is nothing to ask."""
     outcome = command("check", "--quiet")
     assert outcome.code == 2
-    assert "Missing argument 'IMAGE...'" in outcome.stderr
+    assert "--packer-manifest" in outcome.stderr

@@ -238,7 +238,7 @@ def test_the_longest_chain(command: Command, good: Kind, tmp_path: Path) -> None
 def test_a_chain_that_is_too_long(command: Command, good: Kind, tmp_path: Path) -> None:
     """65 parents are not."""
     image, _ = chain(good, tmp_path, MAX_DEPTH + 1)
-    assert "expected a chain of at most 64 disks, found a longer one" in expect_missing(command, image)
+    assert "expected a chain of at most 64 parents, found a longer one" in expect_missing(command, image)
 
 
 def test_a_chain_that_closes(command: Command, good: Kind, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from tests.command import ROOT, Command, Outcome
 from tests.images import SERVICES_KEY, Windows, generalized, undeployable
 from validator import catalogue, plugins
 from validator.facts import IMAGE_FACTS, INSTALLATION_FACTS
+from validator.report.formats import FORMATS
 
 Image = Callable[..., Path]
 EXAMPLE = ROOT / "tests" / "plugin_example"
@@ -142,6 +143,29 @@ def test_the_example_in_a_receipt(run: Callable[..., Outcome], image: Image, tmp
     assert [each["check"] for each in predicate["images"][0]["checks"]][-3:] == CHECKS
 
 
+def test_a_receipt_without_a_plugin_that_is_here(
+    run: Callable[..., Outcome], command: Command, image: Image, tmp_path: Path
+) -> None:
+    """Here `check` would ask more than was asked: a pass without that is none. Less is no objection."""
+    path, receipt = image(as_contoso_wants()), tmp_path / "receipt.json"
+    verify = ("verify-receipt", receipt, path, "--profile", "generalized")
+    run("check", "--receipt", receipt, path)
+    assert (run(*verify).code, command(*verify).code) == (0, 0)
+    said = receipt.read_text()
+    receipt.write_text(said.replace('"version": "1.0"', '"version": "0.9"'))
+    older = run(*verify)
+    receipt.unlink()
+    command("check", "--receipt", receipt, path)
+    without = run(*verify)
+    assert (older.code, without.code, command(*verify).code) == (1, 1, 0)
+    for outcome in (older, without):
+        assert "contoso-image-checks 1.0" in " ".join(outcome.stdout.split())
+    receipt.unlink()
+    ignored = ("--ignore", ",".join(CHECKS))
+    run("check", *ignored, "--receipt", receipt, path)
+    assert run(*verify, *ignored).code == 0
+
+
 def test_the_example_in_the_library(image: Image, site: Path, command: Command) -> None:
     """`validate` asks what the command asks."""
     script = (
@@ -164,6 +188,7 @@ def declare(check_id="acme-x", **more):
         remedy=Remedy("Mend it."), references=("https://acme.example/x",), since="1",
     )
     return check(check_id, **{**declared, **more})
+WHERE = Location(Layer.HIVE, key="x")
 """
 CHECK = '''
 @declare()
@@ -230,6 +255,24 @@ BAD_BODIES = {
     "a severity that is none": "yield failed('x', severity='error')",
     "a remedy that is none": "yield failed('x', remedy='y')",
     "half of an answer": "yield passed('x'); raise ValueError",
+    "evidence in a list": "yield Finding(Status.PASSED, 'x', [Evidence(WHERE, 'x')])",
+    "evidence in a generator": "yield Finding(Status.PASSED, 'x', (each for each in ()))",
+    "evidence that says nothing": "yield failed('x', Evidence(WHERE, None))",
+    "evidence that says a number": "yield failed('x', Evidence(WHERE, 'x', 5))",
+    "a layer that is none": "yield failed('x', Evidence(Location('hive'), 'x'))",
+    "a path that is none": "yield failed('x', Evidence(Location(Layer.HIVE, path=5), 'x'))",
+    "an offset that is none": "yield failed('x', Evidence(Location(Layer.HIVE, offset=True), 'x'))",
+    "an offset beyond all": "yield failed('x', Evidence(Location(Layer.HIVE, 10**5000), 'x'))",
+    "a line that is none": "yield failed('x', Evidence(Location(Layer.HIVE, line=-1), 'x'))",
+    "a time that is none": "yield failed('x', Evidence(WHERE, 'x', time='yesterday'))",
+    "an effect that is none": "yield failed('x', Evidence(WHERE, 'x', effect='lost'))",
+    "a cause that is none": "yield failed('x', cause='y')",
+    "a remedy without text": "yield failed('x', remedy=Remedy(None, (1,)))",
+    "commands that are none": "yield failed('x', remedy=Remedy('x', 'reboot'))",
+    "what cannot be read, without evidence": "raise Unreadable('x')",
+    "what cannot be read, without a place": "raise Unreadable(Evidence('x', 'y'))",
+    "the end of a generator": "raise GeneratorExit",
+    "an exception of its own": "raise type('Own', (BaseException,), {})",
 }
 
 
@@ -239,11 +282,15 @@ def test_what_goes_wrong_in_a_check_is_unknown(command: Command, acme: Site, ima
     module = acme.add(CHECK.format(body=body))
     found, verdict, code = finding(command, image(generalized()))
     assert (found["status"], verdict, code) == ("unknown", "indeterminate", 3)
+    assert "the plug-in" in found["remedy"]["text"]
     if body != BAD_BODIES["no findings"]:
         assert f"the plug-in {module} 2.1 failed" in found["evidence"][0]["found"]
+        assert found["message"] == f"Not answered, because the plug-in {module} 2.1 failed."
 
 
-@pytest.mark.parametrize("body", ["raise KeyError('x')", "import sys; sys.exit(0)"])
+@pytest.mark.parametrize(
+    "body", ["raise KeyError('x')", "import sys; sys.exit(0)", "raise Unreadable('x')", "raise GeneratorExit"]
+)
 def test_what_goes_wrong_in_a_fact_is_unknown(command: Command, acme: Site, image: Image, body: str) -> None:
     """And every check that rests on it."""
     code = f'''
@@ -264,6 +311,37 @@ def test_what_goes_wrong_in_a_fact_is_unknown(command: Command, acme: Site, imag
     found, verdict, _ = finding(command, image(generalized()))
     assert (found["status"], verdict) == ("unknown", "indeterminate")
     assert f"the plug-in {module} 2.1 failed" in found["evidence"][0]["found"]
+
+
+def test_an_interruption_stays_one(command: Command, acme: Site, image: Image) -> None:
+    """It is the user's, wherever it comes in."""
+    acme.add(CHECK.format(body="raise KeyboardInterrupt"))
+    assert command("check", image(generalized())).code == 130
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["yield failed('x', Evidence(Location('hive'), None), remedy=Remedy(None, (1,)))",
+     "yield failed('\\ud800', Evidence(Location(Layer.HIVE, 2**64 - 1, key=''), '', time=NOW))"],
+    ids=["wrong", "odd"],
+)  # fmt: skip
+def test_no_finding_makes_formats_differ(command: Command, acme: Site, image: Image, body: str) -> None:
+    """What a renderer could not show is no finding; all others are shown by all."""
+    now = "from datetime import *\nNOW = datetime.now(timezone(timedelta(hours=5)))\n"
+    acme.add(CHECK.format(body=body), head=HEAD + now)
+    path = image(generalized())
+    codes = {name: command("check", "-f", name, path).code for name in FORMATS}
+    assert codes == dict.fromkeys(FORMATS, 3 if "None" in body else 0)
+
+
+def test_times_are_utc(command: Command, acme: Site, image: Image) -> None:
+    """As evidence has them everywhere; those without a zone stay so."""
+    head = HEAD + "from datetime import *\nNOON = datetime(2024, 5, 14, 12)\n"
+    east = "NOON.replace(tzinfo=timezone(timedelta(hours=5)))"
+    acme.add(CHECK.format(body=f"yield passed('x', *(Evidence(WHERE, 'x', time=t) for t in (NOON, {east})))"),
+             head=head)  # fmt: skip
+    evidence = finding(command, image(generalized()))[0]["evidence"]
+    assert [each["time"] for each in evidence] == ["2024-05-14T12:00:00", "2024-05-14T07:00:00Z"]
 
 
 def test_what_cannot_be_read_is_no_failure(command: Command, acme: Site, image: Image) -> None:
@@ -381,6 +459,10 @@ REFUSALS = {
     "no explanation": (declared(doc="It is so."), "lacks documentation"),
     "no remedy": (declared('remedy=Remedy("")'), "has no remedy"),
     "no reference": (declared("references=()"), "has no reference"),
+    "a severity that is none": (declared('severity={"generalized": "error"}'), "a str where a Severity"),
+    "commands that are none": (declared('remedy=Remedy("x", (1,))'), "a int where a str belongs"),
+    "a version that is none": (declared("since=1"), "a int where a str belongs"),
+    "an exception that is none": ("raise GeneratorExit", "GeneratorExit"),
     "no address": (declared('references=("acme wiki",)'), "does not begin with https://"),
 }  # fmt: skip
 
@@ -468,6 +550,48 @@ def test_metadata_that_is_broken(acme: Site, where: str) -> None:
         (described / "entry_points.txt").mkdir()
     assert not catalogue._announced()
     assert catalogue.entry_points() == []
+
+
+def test_entry_points_that_cannot_be_read(command: Command, acme: Site, image: Image) -> None:
+    """They may name a plug-in: nothing is judged without it."""
+    acme.add(CHECK.format(body="yield passed('x')"))
+    described = acme.folder / "other-1.dist-info"
+    described.mkdir()
+    points = described / "entry_points.txt"
+    points.symlink_to(points)
+    outcome = command("check", image(generalized()))
+    assert (outcome.code, outcome.stdout) == (2, "")
+    assert "other-1.dist-info/entry_points.txt" in outcome.stderr
+    points.unlink()
+    points.write_bytes(f"[{catalogue.GROUP}]\nx = \xff".encode("latin-1"))
+    outcome = command("check", image(generalized()))
+    assert (outcome.code, outcome.stdout) == (2, "")
+
+
+def test_a_folder_that_cannot_be_read(acme: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As little."""
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    monkeypatch.syspath_prepend(loop)
+    with pytest.raises(plugins.PluginError, match="loop"):
+        catalogue.all_checks()
+
+
+def test_a_plugin_that_something_hides(
+    command: Command, acme: Site, image: Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By an empty folder that an upgrade left behind; another version of it may stand before it."""
+    module = acme.add(CHECK.format(body="yield passed('x')"))
+    left = tmp_path / "left"
+    (left / f"{module}-9.dist-info").mkdir(parents=True)
+    monkeypatch.syspath_prepend(left)
+    outcome = command("check", image(generalized()))
+    assert (outcome.code, outcome.stdout) == (2, "")
+    assert "the plug-in acme is installed in" in outcome.stderr
+    points = (acme.folder / f"{module}-2.1.dist-info" / "entry_points.txt").read_text()
+    (left / f"{module}-9.dist-info" / "METADATA").write_text(f"Name: {module}\nVersion: 9\n")
+    (left / f"{module}-9.dist-info" / "entry_points.txt").write_text(points)
+    assert finding(command, image(generalized()))[0]["plugin"]["version"] == "9"
 
 
 def test_what_is_not_installed_costs_no_import(image: Image, command: Command) -> None:

@@ -33,6 +33,7 @@ from validator.checks.model import Finding, Remedy, Severity, Status, by_profile
 from validator.evidence import Evidence, Layer, Location
 from validator.facts.model import Facts
 from validator.judging import ExitCode, Verdict, exit_code, judge
+from validator.policy import baseline
 from validator.policy.acceptance import accept
 from validator.policy.baseline import Baseline, entries
 from validator.policy.model import NO_POLICY, PROMISED, Policy, Waiver
@@ -251,6 +252,35 @@ def test_severities_are_raised(command: Command, image: Image, write: Write) -> 
     for name in ("container-format", "recommended-settings"):
         finding = judged.finding(name)
         assert (finding["severity"], finding["overridden_severity"]) == ("error", "notice")
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "words"),
+    [
+        ('[severity]\nvhd-fixed = "notice"', [], ["severity: vhd-fixed"]),
+        ('[severity]\nvhd-fixed = {generalized = "notice"}', [], ["severity: vhd-fixed"]),
+        ('[severity]\nvhd-fixed = {azure-generalized = "notice"}', [], []),
+        ('[severity]\nexpect/agent = "notice"\n'.replace("expect/agent", '"expect/agent"') + UNMET
+         + 'severity = {azure-specialized = "error"}\n', [], ['severity: expect/agent']),
+        ('select = ["reachability", "vhd-fixed", "boot"]', [], ["select: reachability", "select: vhd-fixed"]),
+        ("", ["--select", "vhd-fixed"], ["select: vhd-fixed"]),
+        ('ignore = ["vhd-fixed"]\nselect = ["sysprep-log"]\n[severity]\nsysprep-log = "notice"', [], []),
+    ],
+)  # fmt: skip
+def test_what_the_profile_does_not_ask(
+    command: Command, image: Image, write: Write, text: str, options: list[str], words: list[str]
+) -> None:
+    """What a policy says of it has no effect; that is a warning of the run, and shown."""
+    write(text)
+    expected = [f"{word} has no effect, since generalized does not ask it" for word in words]
+    outcome = command("check", "-f", "json", *options, image(generalized()))
+    assert outcome.code == 0
+    assert outcome.json["warnings"] == expected
+    assert outcome.stderr == "".join(f"warning: {word}\n" for word in expected)
+    shown = command("policy", "show", "-f", "json", "--profile", "generalized", *options)
+    assert shown.json["warnings"] == expected
+    plain = " ".join(command("policy", "show", "--profile", "generalized", *options).stdout.split())
+    assert all(f"warning {word}" in plain for word in expected)
 
 
 def test_fail_on_of_the_file(command: Command, image: Image, write: Write) -> None:
@@ -574,6 +604,35 @@ def test_a_baseline_accepts_no_error(command: Command, image: Image, write: Writ
     assert judged.answer == ("undeployable", 1)
 
 
+def test_an_expired_waiver_is_no_matter_for_a_baseline(command: Command, image: Image, write: Write) -> None:
+    """The finding stands, though it is in the baseline; and a new one does not take it on."""
+    path = image(warned())
+    options = ["--fail-on", "warning"]
+    assert command("check", *options, "--write-baseline", "baseline.json", path).code == 0
+    write('baseline = "baseline.json"\n' + waiver("setup-pending", "until = 2001-01-01"))
+    judged = command.judge(path, *options)
+    assert judged.answer == ("deployable", 1)
+    finding = judged.finding("setup-pending")
+    assert (finding["status"], finding["waiver"]["expired"]) == ("failed", True)
+    assert judged.finding("evidence-agrees")["waiver"]["baseline"]
+    assert command("check", *options, "--write-baseline", "baseline.json", path, watched=False).code == 1
+    assert list(json.loads(Path("baseline.json").read_text())["accepted"]) == ["evidence-agrees"]
+
+
+def test_a_large_baseline(command: Command, image: Image, write: Write, monkeypatch: Any) -> None:
+    """It may be larger than a policy; what would be too large to be read is not written."""
+    many = {"format_version": 1, "accepted": {"build-files": [f"file {index:x}" for index in range(50_000)]}}
+    Path("baseline.json").write_text(json.dumps(many))
+    assert Path("baseline.json").stat().st_size > MAX_SIZE
+    path = image(warned())
+    assert command("check", "--baseline", "baseline.json", path, watched=False).code == 0
+    monkeypatch.setattr(baseline, "MAX_SIZE", 100)
+    outcome = command("check", "--write-baseline", "new.json", path, watched=False)
+    assert (outcome.code, outcome.stdout) == (2, "")
+    assert "at most 100 bytes" in outcome.stderr
+    assert not Path("new.json").exists()
+
+
 @pytest.mark.parametrize("target", ["image", "text"])
 def test_a_baseline_replaces_nothing_else(command: Command, image: Image, write: Write, target: str) -> None:
     """Least of all an image (promise 1)."""
@@ -635,6 +694,22 @@ def test_what_a_finding_is_about_outlives_a_build(one: Location, other: Location
         ("packer-5f3a9c0b77d1e", "packer-60aa11bb22cc3", True),
         ("{66424f0a-1b2c-4d5e-8f90-a1b2c3d4e5f6}", "{0BADF00D-1b2c-4d5e-8f90-a1b2c3d4e5f6}", True),
         ("System32", "System64", False),
+        ("the user admin2024", "the user admin6666", False),
+        ("2024admin", "6666admin", False),
+        ("build 20240514", "build 20250615", True),
+        ("DNS 10.0.0.53", "DNS 10.0.0.54", False),
+        ("DNS 10.0.0.53, 10.0.0.54.", "DNS 10.0.0.53, 10.0.0.55.", False),
+        ("DNS 999.0.0.53", "DNS 999.0.0.54", True),
+        ("version 10.0.20348.1", "version 10.0.20348.2", True),
+        ("agent-1.2.3.4", "agent-1.2.3.5", True),
+        ("http://proxy:8080", "http://proxy:9090", False),
+        ("http://10.0.0.1:8080/", "http://10.0.0.1:9090/", False),
+        ("port 5985", "port 5986", False),
+        ("ports 80, 5985", "ports 80, 5986", False),
+        ("PortNumber > 3389", "PortNumber > 3390", False),
+        ("|LPort=5985|", "|LPort=5986|", False),
+        ("Date:2024-05-14 16:21:00", "Date:2025-06-15 17:22:01", True),
+        ("report 20240514", "report 20250615", True),
         ("facade", "decade", False),
     ],
 )
@@ -687,10 +762,15 @@ WRONG: dict[str, tuple[str, list[str]]] = {
     "unknown id": ('ignore = [\n  "boot-files",\n  "vhd-fixd",\n]', ["line 1", "did you mean vhd-fixed?"]),
     "unknown family": ('select = ["reachabilty"]', ["did you mean reachability?"]),
     "unknown check": ('\n[severity]\nvhd-fixed = "notice"\nvhd-foter = "notice"', ["line 4", "vhd-footer?"]),
-    "unknown severity": ('[severity]\nvhd-fixed = "warn"', ["line 2", "did you mean warning?"]),
+    "unknown severity": (
+        '[severity]\nvhd-fixed = "warn"',
+        ["line 2", "did you mean warning? (there are error, warning, notice)"],
+    ),
     "severity of a family": ('[severity]\nboot = "notice"', ["there is no check boot"]),
     "severity by no profile": ('[severity]\nvhd-fixed = {azure = "notice"}', ["line 2", "azure"]),
-    "severity of another type": ("[severity]\nvhd-fixed = 1", ["expected a text, found 1"]),
+    "severity of another type": ("[severity]\nvhd-fixed = 1", ["one of error, warning, notice, found 1"]),
+    "fail-on of another type": ("fail-on = 3", ["fail-on: expected one of error, warning, found 3"]),
+    "unknown key, once": ('severities = "x"\nselect = []', ["(there are expect, profile, select, ignore, "]),
     "fail-on": ('fail-on = "notice"', ["fail-on", "notice"]),
     "list of another type": ("select = [1]", ["select 1", "expected a text, found 1"]),
     "no list": ("select = true", ["expected a list, found true"]),
@@ -729,6 +809,12 @@ WRONG: dict[str, tuple[str, list[str]]] = {
     "the root": (f"{EXPECT}file = {{path = 'C:\\'}}", ["found C:"]),
     "no size": (f"{EXPECT}file = {{path = 'x', size = -1}}", ["found -1"]),
     "no digest": (f"{EXPECT}file = {{path = 'x', sha256 = 'abc'}}", ["64 hexadecimal", "abc"]),
+    "a variable": (f"{EXPECT}file = {{path = '%SystemRoot%\\Temp\\a'}}", ["wildcards, variables", "%S"]),
+    "a dot at the end": (f"{EXPECT}file = {{path = 'C:\\build.\\a'}}", ["end in a dot"]),
+    "a blank at the end": (f"{EXPECT}file = {{path = 'C:\\build \\a'}}", ["end in a dot"]),
+    "a number beyond all": (f"{EXPECT}file = {{path = 'x', size = 0x{'f' * 6000}}}", ["beyond 64 bits"]),
+    "such a text": (f"profile = 0x{'f' * 6000}", ["line 1", "beyond 64 bits"]),
+    "no start at all": (f"{EXPECT}service = {{name = 'a', start = []}}", ["start", "expected one at least"]),
     "no service": (f"{EXPECT}service = {{name = 'a\\b'}}", ["name of a service"]),
     "no start": (f"{EXPECT}service = {{name = 'a', start = 'auto'}}", ["did you mean automatic?"]),
     "a key too many": (f"{EXPECT}service = {{name = 'a', state = 1}}", ["service", "state", "start?"]),
@@ -980,6 +1066,18 @@ def test_the_digest_is_that_of_what_is_said(write: Write) -> None:
         for entry in (r"registry = {key = 'HKLM\SOFTWARE\a'}", r"file = {path = 'HKLM\SOFTWARE\a'}")
     )
     assert validator.policy.load(write(key)).digest != validator.policy.load(write(path)).digest
+
+
+def test_without_a_working_directory(command: Command, write: Write, image: Image) -> None:
+    """A pattern of a waiver is held against what there is of the path."""
+    policy = write(waiver("image-state", 'image = "*.vhdx"')).resolve()
+    path = image(undeployable())
+    script = "import os; os.mkdir('gone'); os.chdir('gone'); os.rmdir('../gone')\n" \
+        "from validator.cli import main\nmain()"  # fmt: skip
+    environment = {"PYTHONPATH": str(ROOT)}
+    for arguments in (["policy", "show", "disk.vhdx"], ["check", "--profile", "generalized", path]):
+        options = ["--policy", policy]
+        assert command.process(*arguments, *options, script=script, cwd=".", env=environment).code == 0
 
 
 def test_the_report_has_the_digest(command: Command, image: Image, write: Write) -> None:

@@ -21,6 +21,7 @@ from tests.images import damage, edited, generalized, undeployable, vhdx
 from tests.test_parents import Kind
 from validator.cli import receipts
 from validator.receipt import PREDICATE_TYPE, Receipt, read
+from validator.source import FileState
 
 Image = Callable[..., Path]
 PROFILE = ("--profile", "generalized")
@@ -224,6 +225,34 @@ def test_what_cannot_be_read_has_no_receipt(command: Command, disk: Path, tmp_pa
     assert (outcome.code, out.exists()) == (4, False)
 
 
+def test_a_waiver_falls_with_its_finding(
+    command: Command, image: Image, tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of bytes that were changed nothing is known, so that nothing of them is accepted."""
+    path, policy = image(undeployable()), waivers(tmp_path / "policy.toml")
+
+    @contextlib.contextmanager
+    def changing(total: int, *, quiet: bool) -> Iterator[Callable[[int], object]]:
+        grown(path)
+        yield lambda _: None
+
+    monkeypatch.setattr(receipts, "progress", changing)
+    outcome = command("check", "--format", "json", "--policy", policy, "--receipt", out, path, watched=False)
+    assert outcome.code == UNTOLD
+    findings = outcome.json["images"][0]["findings"]
+    assert {each["status"] for each in findings} == {"unknown"}
+    assert [each["waiver"] for each in findings if each["waiver"]] == []
+
+
+def test_another_device_is_another_file(disk: Path) -> None:
+    """Inode numbers are unique within one file system only."""
+    status = os.stat(disk)
+    other = os.stat_result((*status[:2], status.st_dev + 1, *status[3:]), status.__reduce__()[1][1])
+    state = FileState.of(str(disk), status)
+    assert state.difference(FileState.of(str(disk), status)) is None
+    assert state.difference(FileState.of(str(disk), other)) == "another file under its name"
+
+
 # --- where it is written --------------------------------------------------------------------------
 
 
@@ -300,14 +329,16 @@ def test_what_did_not_pass_is_refused(
 @pytest.mark.parametrize(
     ("options", "word"),
     [
-        ((), "profile was generalized, wanted azure-generalized"),
-        (("--profile", "azure-specialized"), "profile was generalized"),
-        ((*PROFILE, "--generation", "1"), "generation was left out, wanted 1"),
-        ((*PROFILE, "--will-convert"), "will_convert was False"),
-        ((*PROFILE, "--vm-size-nvme"), "nvme was False"),
-        ((*PROFILE, "--fail-on", "warning"), "fail_on was error"),
-        ((*PROFILE, "--ignore", "sysprep-log"), "Another policy"),
-        ((*PROFILE, "--policy-digest", "0" * 64), "Another policy"),
+        ((), "--profile was generalized, wanted azure-generalized"),
+        (("--profile", "azure-specialized"), "--profile was generalized"),
+        ((*PROFILE, "--generation", "1"), "--generation was left out, wanted 1"),
+        ((*PROFILE, "--will-convert"), "--will-convert was left out, wanted given"),
+        ((*PROFILE, "--vm-size-nvme"), "--vm-size-nvme was left out, wanted given"),
+        ((*PROFILE, "--input-format", "vhdx"), "--input-format was left out, wanted vhdx"),
+        ((*PROFILE, "--fail-on", "warning"), "--fail-on was error"),
+        ((*PROFILE, "--fail-on", "warning"), "Another policy or other options: "),
+        ((*PROFILE, "--ignore", "sysprep-log"), "Another policy: "),
+        ((*PROFILE, "--policy-digest", "0" * 64), "Another policy: "),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
@@ -326,6 +357,33 @@ def test_what_is_to_be_converted_is_not_what_is_uploaded(command: Command, disk:
     assert command("verify-receipt", out, disk, *PROFILE).code == REFUSED
     asked = (*PROFILE, "--will-convert", "--generation", "2")
     assert command("verify-receipt", out, disk, *asked).code == HOLDS
+
+
+def test_a_format_that_was_forced(command: Command, image: Image, out: Path) -> None:
+    """A raw disk under a name that says otherwise passes only where the format is forced."""
+    path = image(generalized(), "raw", name="disk.vhd")
+    assert command("check", path).code == UNTOLD
+    assert receipt_of(command, out, "--input-format", "raw", path)["predicate"]["exit_code"] == 0
+    plain = command("verify-receipt", out, path, *PROFILE)
+    assert plain.code == REFUSED
+    assert "--input-format was raw, wanted left out" in words(plain.stdout)
+    assert command("verify-receipt", out, path, *PROFILE, "--input-format", "raw").code == HOLDS
+
+
+@pytest.mark.parametrize(
+    ("name", "code"), [("disk.vhd", REFUSED), ("disk.AVHDX", REFUSED), ("disk.img", HOLDS), ("vhd", REFUSED)]
+)
+def test_a_name_that_forbids_a_raw_disk(
+    command: Command, image: Image, out: Path, name: str, code: int
+) -> None:
+    """Under some names `check` would not read these bytes as a raw disk."""
+    path = image(generalized(), "raw", name="disk.raw")
+    receipt_of(command, out, path)
+    moved = path.rename(path.with_name(name))
+    assert command("check", moved).code == (UNTOLD if code else 0)
+    outcome = command("verify-receipt", out, moved, *PROFILE)
+    assert outcome.code == code
+    assert ("as its name says" in words(outcome.stdout)) == bool(code)
 
 
 def test_policies(command: Command, disk: Path, tmp_path: Path, out: Path) -> None:
@@ -364,10 +422,97 @@ def test_a_waiver_is_written_down(command: Command, image: Image, tmp_path: Path
     data = receipt_of(command, out, "--policy", policy, path)
     (said,) = data["predicate"]["images"]
     waived = {each["check"]: each["waiver"] for each in said["checks"] if each["status"] == "waived"}
-    assert waived["image-state"] == {"reason": "a trial", "until": "2999-01-01"}
+    accepted = {"reason": "a trial", "image": None, "until": "2999-01-01", "baseline": False}
+    assert waived["image-state"] == accepted
     assert (said["verdict"], data["predicate"]["exit_code"]) == ("undeployable", 0)
-    assert command("verify-receipt", out, path, "--policy", policy).code == HOLDS
+    outcome = command("verify-receipt", out, path, "--policy", policy)
+    assert outcome.code == HOLDS
+    assert "Undeployable, accepted by the policy: image-state (a trial)" in words(outcome.stdout)
     assert command("verify-receipt", out, path, *PROFILE).code == REFUSED
+
+
+def waivers(path: Path, image: str | None = None, until: str = "2999-01-01") -> Path:
+    """A policy under which a bad image passes."""
+    path.write_text(
+        'profile = "generalized"\n'
+        + "".join(
+            f'[[waiver]]\ncheck = "{check}"\nreason = "a trial"\nuntil = {until}\n'
+            + (f'image = "{image}"\n' if image else "")
+            for check in ("image-state", "evidence-agrees", "sysprep-log", "generalization-state")
+        )
+    )
+    return path
+
+
+@pytest.mark.parametrize("by", ["file", "digest"])
+def test_a_waiver_stays_with_its_images(
+    command: Command, image: Image, tmp_path: Path, out: Path, by: str
+) -> None:
+    """The bytes are the same, and what accepts them is about another name."""
+    policy = waivers(tmp_path / "policy.toml", "*-dev.vhdx")
+    path = image(undeployable(), name="disk-dev.vhdx")
+    data = receipt_of(command, out, "--policy", policy, path)
+    assert data["predicate"]["exit_code"] == 0
+    digest = data["predicate"]["policy"]["sha256"]
+    options = ["--policy", policy] if by == "file" else [*PROFILE, "--no-policy", "--policy-digest", digest]
+    assert command("verify-receipt", out, path, *options).code == HOLDS
+    moved = path.rename(path.with_name("disk.vhdx"))
+    assert command("check", "--policy", policy, moved).code == 1
+    outcome = command("verify-receipt", out, moved, *options)
+    assert outcome.code == REFUSED
+    assert "accepts image-state" in words(outcome.stdout)
+
+
+@pytest.mark.parametrize("by", ["file", "digest"])
+def test_a_waiver_that_is_over(command: Command, image: Image, tmp_path: Path, out: Path, by: str) -> None:
+    """What it accepted is accepted no longer; the receipt is as old as the waiver."""
+    path = image(undeployable())
+    data = receipt_of(command, out, "--policy", waivers(tmp_path / "then.toml"), path)
+    policy = waivers(tmp_path / "now.toml", until="2020-02-02")
+    shown = json.loads(command("policy", "show", "--format", "json", "--policy", policy).stdout)
+    data["predicate"]["policy"]["sha256"] = digest = shown["policy"]["digest"]
+    for check in data["predicate"]["images"][0]["checks"]:
+        if check["waiver"]:
+            check["waiver"]["until"] = "2020-02-02"
+    out.write_text(json.dumps(data))
+    options = ["--policy", policy] if by == "file" else [*PROFILE, "--no-policy", "--policy-digest", digest]
+    outcome = command("verify-receipt", out, path, *options)
+    assert outcome.code == REFUSED
+    assert "accepts image-state" in words(outcome.stdout)
+
+
+@pytest.mark.parametrize("by", ["file", "digest"])
+def test_what_a_baseline_accepts(command: Command, image: Image, tmp_path: Path, out: Path, by: str) -> None:
+    """It is about no name and has no end."""
+    path, baseline = (
+        image(generalized().system("Setup", CmdLine="cmd.exe /c tool.cmd")),
+        tmp_path / "b.json",
+    )
+    assert command("check", "--no-policy", "--write-baseline", baseline, path).code == 0
+    options = ["--no-policy", "--baseline", baseline]
+    data = receipt_of(command, out, *options, path)
+    (said,) = data["predicate"]["images"]
+    kinds = {each["waiver"]["baseline"] for each in said["checks"] if each["status"] == "waived"}
+    assert kinds == {True}
+    if by == "digest":
+        options = ["--no-policy", "--policy-digest", data["predicate"]["policy"]["sha256"]]
+    moved = path.rename(path.with_name("moved.vhdx"))
+    assert command("verify-receipt", out, moved, *PROFILE, *options).code == HOLDS
+
+
+@pytest.mark.parametrize("digest", ["", "0" * 63, "g" * 64, "0" * 65, " " * 64])
+def test_a_digest_of_a_policy_that_is_none(command: Command, receipt: Path, disk: Path, digest: str) -> None:
+    """An empty variable in a pipeline is not the policy that happens to lie here."""
+    outcome = command("verify-receipt", receipt, disk, *PROFILE, "--policy-digest", digest)
+    assert (outcome.code, outcome.stdout) == (WRONG, "")
+    assert "--policy-digest" in outcome.stderr
+    assert "64 hexadecimal digits" in words(outcome.stderr)
+
+
+def test_a_digest_in_capitals(command: Command, receipt: Path, disk: Path) -> None:
+    """Some tools write it so."""
+    digest = json.loads(receipt.read_text())["predicate"]["policy"]["sha256"].upper()
+    assert command("verify-receipt", receipt, disk, *PROFILE, "--policy-digest", digest).code == HOLDS
 
 
 # --- what is no receipt ---------------------------------------------------------------------------
@@ -381,6 +526,12 @@ def changed(data: Any, *path: str | int, to: object) -> Any:
         inner = inner[step]
     inner[path[-1]] = to
     return copy
+
+
+def waived_until(day: str | None, **more: object) -> dict[str, Any]:
+    """A check of a receipt."""
+    waiver = {"reason": "x", "image": None, "until": day, "baseline": False, **more}
+    return {"check": "x", "status": "waived", "waiver": waiver}
 
 
 FORGED: list[tuple[tuple[str | int, ...], object]] = [
@@ -398,6 +549,15 @@ FORGED: list[tuple[tuple[str | int, ...], object]] = [
     (("predicate", "policy"), None),
     (("predicate", "question", "profile"), 1),
     (("predicate", "question", "will_convert"), 0),
+    (("predicate", "plugins"), None),
+    (("predicate", "plugins"), [{"name": "x"}]),
+    (("predicate", "question", "input_format"), False),
+    (("predicate", "images", 0, "format"), 1),
+    (("predicate", "images", 0, "checks"), None),
+    (("predicate", "images", 0, "checks", 0, "status"), None),
+    (("predicate", "images", 0, "checks", 0), {"check": "x", "status": "waived", "waiver": None}),
+    (("predicate", "images", 0, "checks", 0), waived_until("2999-99-99")),
+    (("predicate", "images", 0, "checks", 0), waived_until(None, image="")),
     (("predicate", "images"), []),
     (("predicate", "images", 0, "files"), ["0" * 64]),
     (("predicate", "images", 0, "files"), "0" * 64),
@@ -487,12 +647,26 @@ def _sample() -> Any:
         "predicateType": PREDICATE_TYPE,
         "predicate": {
             "tool": {"name": "image-validator", "version": "1.0"},
+            "plugins": [{"name": "contoso", "version": "1.0"}],
             "time": "2024-05-14T16:20:00Z",
-            "question": {"profile": "generalized", "generation": None, "will_convert": False, "nvme": False},
+            "question": {
+                "profile": "generalized",
+                "generation": None,
+                "will_convert": False,
+                "nvme": False,
+                "input_format": None,
+            },
             "fail_on": "error",
             "policy": {"sha256": digest},
             "exit_code": 0,
-            "images": [{"files": [digest], "verdict": "deployable"}],
+            "images": [
+                {
+                    "files": [digest],
+                    "format": "vhdx",
+                    "verdict": "deployable",
+                    "checks": [waived_until("2999-01-01", image="*-dev.vhdx")],
+                }
+            ],
         },
     }
 
@@ -587,3 +761,15 @@ def test_hashing_is_loaded_for_receipts_only(disk: Path, command: Command) -> No
         "finally: print('validator.receipt' in sys.modules, file=sys.stderr)"
     )
     assert command.process("check", disk, script=script).stderr.split()[-1] == "False"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="as POSIX has it")
+def test_a_path_that_leads_nowhere(command: Command, receipt: Path, tmp_path: Path) -> None:
+    """It is an image that cannot be read."""
+    loop = tmp_path / "loop.vhdx"
+    loop.symlink_to(loop)
+    for path in (loop, tmp_path / ("x" * 300)):
+        outcome = command("verify-receipt", receipt, path, *PROFILE, watched=False)
+        assert outcome.code in (WRONG, UNTOLD)
+        assert "failed" not in outcome.stderr
+        assert path.name[:20] in outcome.stdout + outcome.stderr

@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from tests.ci_hosts import Found, azure_commands
-from tests.reports import hostile, run_of, sample
+from tests.reports import HOSTILE, hostile, run_of, sample
 from tests.snapshot import agrees
 from validator.checks.model import Severity, Status
-from validator.judging import Verdict
+from validator.judging import ExitCode, Verdict
 from validator.report.annotations import annotations
 from validator.report.azure_devops import upload_summary
 from validator.report.formats import Style, render
@@ -62,6 +62,19 @@ def test_no_more_than_the_agent_keeps(times: int) -> None:
 def test_a_clean_run_says_nothing_to_the_agent() -> None:
     assert commands(run_of(sample().images[0])) == []
     assert commands(run_of()) == []
+
+
+def test_what_had_no_image_is_an_issue() -> None:
+    """The exit code is 4 though every image is good: the task says why."""
+    lacks = ("m.json: build “a” (null) has no files", "no image matches *.vhd")
+    for images in ((), sample().images[:1]):
+        run = replace(run_of(*images), exit_code=ExitCode.NOTHING_TO_CHECK, lacks=lacks)
+        found = [each.data for each in issues(run) if each.properties["type"] == "error"]
+        assert found == [f"nothing to check\n{each}" for each in lacks]
+        assert commands(run)[-1] == ("task.complete", {"result": "SucceededWithIssues"}, "")
+    (issue,) = issues(replace(run_of(), lacks=(HOSTILE + "A" * 2**20,)))
+    assert len(issue.data) < 5000
+    assert issue.data.replace("\n", "").isprintable()
 
 
 def _warned() -> RunReport:

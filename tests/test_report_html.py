@@ -239,6 +239,39 @@ def test_what_a_policy_accepts(browser: Browser) -> None:
     assert "(accepted by the policy)" in browser.shown(".checks > .waived")[0]
 
 
+def test_how_grave_it_would_be_is_no_result(browser: Browser) -> None:
+    """Beside a check that passed stands what its failure would be, and is called so."""
+    browser.open(run_of(BAD))
+    assert browser.shown(".columns") == ["Result\nIf it fails\nCheck"]
+    assert "If it fails" in browser.shown(".filter .name")
+    browser.open(run_of(BAD), width=360)
+    before = (
+        "return getComputedStyle(document.querySelector('.checks > .passed .severity'), '::before').content"
+    )
+    assert browser.run(before) == '"if it fails: "'
+
+
+def test_a_command_is_one_line(browser: Browser) -> None:
+    """However long: nothing is broken behind a hyphen, and the page does not scroll for it."""
+    browser.open(run_of(BAD), width=360)
+    lines = (
+        "return [...document.querySelectorAll('.commands code')].map((each) => each.getClientRects().length)"
+    )
+    assert set(browser.run(lines)) == {1}
+    wide = (
+        "[...document.querySelectorAll('.commands code')].some((each) => each.scrollWidth > each.clientWidth)"
+    )
+    assert browser.run(f"return {wide}")
+    assert browser.run("return document.documentElement.scrollWidth") == 360
+
+
+def test_what_is_widened_is_said_where_it_is(browser: Browser) -> None:
+    browser.open(run_of(partitioned(1001, 100, 200, 300)))
+    assert browser.shown("figcaption") == ["Drawn to scale."]
+    browser.open(run_of(partitioned(1 << 20, 1, (1 << 20) - 200)))
+    assert browser.shown("figcaption") == ["Drawn to scale; what would be too narrow to see is widened."]
+
+
 def test_layers_and_time_line(browser: Browser) -> None:
     browser.open(run_of(sample().images[3]))
     assert [row.split("\n")[:2] for row in browser.shown(".layers li")] == [

@@ -14,11 +14,12 @@ from typing import Any
 import junitparser
 import pytest
 
-from tests.reports import hostile, run_of, sample
+from tests.reports import HOSTILE, hostile, run_of, sample
 from tests.schemas import published
 from tests.snapshot import agrees
 from validator.checks.model import Severity, Status
 from validator.evidence import Evidence, Layer, Location
+from validator.judging import ExitCode
 from validator.policy.model import Waiver
 from validator.report.formats import Style, render
 from validator.report.model import RunReport
@@ -33,6 +34,17 @@ RUNS = {
     "hostile": hostile(),
     "1 MiB": hostile(2**20),
     "blank": run_of(replace(sample().images[0], path=" ")),
+    "lacking": replace(
+        run_of(sample().images[0]),
+        exit_code=ExitCode.NOTHING_TO_CHECK,
+        lacks=(
+            "m.json: build “a” (null) has no files",
+            "m.json: build “a” (null) has no files",
+            HOSTILE,
+            " ",
+        ),
+    ),
+    "nothing": replace(run_of(), lacks=(HOSTILE + "A" * 2**20,)),
 }
 
 
@@ -86,6 +98,18 @@ def test_it_is_read_back(tmp_path: Path) -> None:
         assert sums == {outcome: wanted[outcome] for outcome in sums}
         assert image.path in suite.name
         assert {each.name: each.value for each in suite.properties()}["verdict"] == image.verdict.value
+
+
+def test_what_had_no_image_is_an_error() -> None:
+    """A host that reads the report instead of the exit code sees that something is missing."""
+    run = RUNS["lacking"]
+    *_, suite = xml(run).findall("testsuite")
+    names = [case.get("name") for case in suite.iter("testcase")]
+    assert suite.get("tests") == suite.get("errors") == str(len(run.lacks)) == str(len(set(names)))
+    errors = list(suite.iter("error"))
+    assert errors[0].get("message") == errors[0].text == run.lacks[0]
+    assert all(len(each.get("message")) < 5000 for each in xml(RUNS["nothing"]).iter("error"))
+    assert not list(xml(run_of()).iter("testsuite"))
 
 
 def test_what_was_found_stands_in_the_message_and_in_the_body() -> None:
@@ -161,7 +185,7 @@ def test_a_dot_is_the_border_of_a_class() -> None:
     }
 
 
-@pytest.mark.parametrize("name", ["hostile", "1 MiB"])
+@pytest.mark.parametrize("name", ["hostile", "1 MiB", "lacking", "nothing"])
 def test_hostile_text(name: str) -> None:
     """Every character is one of XML, no line is a command, and no text is long."""
     text = render("junit", RUNS[name], Style())

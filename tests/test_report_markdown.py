@@ -149,10 +149,10 @@ def test_no_text_is_markup(text: str) -> None:
 def test_verdicts_first_the_gravest_first() -> None:
     page = Page(render("markdown", sample(), Style()))
     assert [(row[0].split()[-1], *row[1:]) for row in page.rows[1:]] == [
-        ("undeployable", "images/undeployable.vhdx", "1", "0", "5", "0"),
-        ("undeployable", "images/edited.vhdx", "2", "3", "4", "0"),
-        ("indeterminate", "images/corrupt.vhdx", "0", "0", "0", str(len(sample().images[3].findings))),
-        ("deployable", "images/generalized-gen1.vhd", "0", "0", "0", "0"),
+        ("undeployable", "images/undeployable.vhdx", "1", "0", "5", "0", "1"),
+        ("undeployable", "images/edited.vhdx", "2", "3", "4", "0", "0"),
+        ("indeterminate", "images/corrupt.vhdx", "0", "0", "0", str(len(sample().images[3].findings)), "0"),
+        ("deployable", "images/generalized-gen1.vhd", "0", "0", "0", "0", "0"),
     ]
 
 

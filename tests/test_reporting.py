@@ -380,6 +380,55 @@ def test_a_report_never_lands_on_a_parent(
     assert parent.read_bytes() == before
 
 
+def test_no_output_lands_on_an_input(command: Command, image: Image, tmp_path: Path) -> None:
+    """Whatever is written, and whatever is read: 2, and each file is what it was."""
+    empty, policy, accepted = image(installed()), tmp_path / "policy.toml", tmp_path / "accepted.json"
+    empty.write_bytes(b"")
+    assert command("check", "--no-policy", "--write-baseline", accepted, GOOD).code == 0
+    policy.write_text('baseline = "accepted.json"\n')
+    alone = tmp_path / "alone.toml"
+    alone.touch()
+    link = tmp_path / "link"
+    link.symlink_to(policy)
+    for target, options in (
+        (empty, []),
+        (alone, ["--policy", alone]),
+        (link, ["--policy", policy]),
+        (accepted, ["--policy", policy]),
+        (accepted, ["--baseline", accepted]),
+    ):
+        before = target.read_bytes()
+        for output in (f"--report=json={target}", f"--receipt={target}", f"--write-baseline={target}"):
+            if target == accepted and output.startswith("--write"):
+                continue  # it is renewed
+            outcome = command("check", empty, *options, output, watched=False)
+            assert (outcome.code, outcome.stdout) == (2, ""), output
+            assert "would overwrite" in outcome.stderr, output
+            assert target.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "outputs",
+    [
+        ("--report=json={}", "--report=text={}"),
+        ("--report=json={}", "--write-baseline={}"),
+        ("--report=json={}", "--receipt={}"),
+        ("--receipt={}", "--write-baseline={}"),
+    ],
+    ids=" ".join,
+)
+def test_no_output_lands_on_another(command: Command, tmp_path: Path, outputs: tuple[str, ...]) -> None:
+    """By whatever name, and whether or not there is a file yet."""
+    for name, other in (("out", "./out"), ("there", "link")):
+        (tmp_path / other).exists() or (tmp_path / "link").symlink_to("there")
+        (tmp_path / "there").touch()
+        given = [output.format(f"{tmp_path}/{each}") for output, each in zip(outputs, (name, other))]
+        outcome = command("check", GOOD, *given)
+        assert (outcome.code, outcome.stdout) == (2, ""), given
+        assert "would" in outcome.stderr
+    assert not (tmp_path / "out").exists()
+
+
 # --- text from an image is no command ------------------------------------------------------------
 
 
@@ -490,3 +539,49 @@ def test_names_that_a_shell_expands_command_nobody(
         assert outcome.code in (2, 4)
         for host, commands in HOSTS.items():
             assert commands(outcome.stdout + "\n" + outcome.stderr) == [], host
+
+
+# --- a renderer that fails -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("broken", FORMATS)
+def test_a_report_that_cannot_be_made(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    """Printed or written, one failure, one code; then nothing of the others is printed or written."""
+    other = "text" if broken == "json" else "json"
+    monkeypatch.setattr(f"validator.report.{broken.replace('-', '_')}.render", _fail)
+    written = tmp_path / "written"
+    for options in (
+        ["-f", broken, "--report", f"{other}={written}"],
+        ["-f", other, "--report", f"{other}={written}", "--report", f"{broken}={tmp_path / 'broken'}"],
+    ):
+        outcome = command("check", *options, BAD)
+        assert (outcome.code, outcome.stdout) == (3, "")
+        assert outcome.stderr == (
+            "image-validator failed (RuntimeError: a report cannot be made: ValueError: of ours); "
+            "there is no report.\n"
+        )
+        assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["GitHub Actions", "Azure Pipelines"])
+def test_a_summary_that_cannot_be_made(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """What the host takes beside the report is part of it."""
+    monkeypatch.setattr("validator.report.markdown.within", _fail)
+    summary = tmp_path / "summary"
+    summary.write_text("")
+    folder = tmp_path / "agent"
+    folder.mkdir()
+    variables = {"GITHUB_STEP_SUMMARY": str(summary), "AGENT_TEMPDIRECTORY": str(folder)}
+    outcome = command("check", "--report", f"json={tmp_path / 'x'}", BAD, env=AROUND[name] | variables)
+    assert (outcome.code, outcome.stdout) == (3, "")
+    assert "a report cannot be made" in outcome.stderr
+    assert sorted(os.listdir(tmp_path)) == ["agent", "summary"]
+    assert os.listdir(folder) == []
+
+
+def _fail(*_: object) -> str:
+    raise ValueError("of ours")

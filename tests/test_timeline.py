@@ -45,6 +45,7 @@ def test_the_life_of_a_generalized_image(command: Command, image: Image) -> None
         ("2024-05-14T16:20:00", "sysprep"),
         ("2024-05-14T16:23:00Z", "sealed"),
     ]
+    assert events[1]["text"] == "Windows Setup began the first start"
     assert events[2]["text"] == "sysprep /generalize /oobe /shutdown: succeeded at 16:21:12"
 
 
@@ -74,6 +75,7 @@ def test_upgraded_updated_and_started_again(command: Command, image: Image) -> N
     events = life(command, image(windows))
     assert {"upgraded", "updated"} <= set(kinds(events))
     assert kinds(events)[-1] == "started"
+    assert events[-1]["text"] == "Windows Setup began on the generalized image"
     assert "Windows was upgraded in place from Windows 10 Pro" in [event["text"] for event in events]
 
 

@@ -52,31 +52,56 @@ def _added() -> "tuple[tuple[Check, ...], dict[str, Callable[..., Any]]]":
 
 
 def entry_points() -> "list[EntryPoint]":
-    """Those of the group, in an order that depends on their names only."""
-    import importlib.metadata
+    """Those of the group, in an order that depends on their names only.
 
-    found = importlib.metadata.entry_points(group=GROUP)
-    return sorted(found, key=lambda point: (point.name, point.value))
+    Raises:
+        validator.plugins.PluginError: where they cannot be told, or one is hidden: of packages of one name
+            the first alone is seen, even if it is an empty folder that an upgrade left behind.
+    """
+    from importlib.metadata import distributions
+    from importlib.metadata import entry_points as seen
+
+    from validator.checks.model import PluginError
+
+    try:
+        found = sorted(seen(group=GROUP), key=lambda point: (point.name, point.value))
+        names = {point.name for point in found}
+        for package in distributions():
+            for point in package.entry_points:
+                if point.group == GROUP and point.name not in names:
+                    raise PluginError(
+                        f"the plug-in {point.name} is installed in {package.locate_file('')}, but hidden by "
+                        "another package of the same name, or what is left of one; install it again"
+                    )
+    except (OSError, ValueError) as error:
+        raise PluginError(f"which plug-ins are installed cannot be told: {error}") from error
+    return found
 
 
 def _announced() -> bool:
-    """Whether there may be one; also where distributions need not be folders in those of `sys.path`."""
+    """Whether there may be one; also where distributions need not be folders in those of `sys.path`.
+
+    Raises:
+        validator.plugins.PluginError: where that cannot be told.
+    """
     from importlib.machinery import PathFinder
 
-    if any(hasattr(finder, "find_distributions") for finder in sys.meta_path if finder is not PathFinder):
-        return True
-    for folder in sys.path:
+    found = any(hasattr(finder, "find_distributions") for finder in sys.meta_path if finder is not PathFinder)
+    for folder in (path or "." for path in sys.path):
         try:
-            names = os.listdir(folder or ".")
-        except NotADirectoryError:
-            return True  # an archive
-        except OSError:
+            names = os.listdir(folder)
+        except FileNotFoundError:
             continue
+        except NotADirectoryError:
+            found = True  # an archive
+            continue
+        except OSError as error:
+            raise _untold(folder, error) from error
         for name in names:
             # *.dist-info, *.egg-info, EGG-INFO
-            if name[-5:].lower() == "-info" and _mentions_group(f"{folder or '.'}/{name}/entry_points.txt"):
-                return True
-    return False
+            if name[-5:].lower() == "-info" and _mentions_group(f"{folder}/{name}/entry_points.txt"):
+                found = True
+    return found
 
 
 def _mentions_group(path: str) -> bool:
@@ -87,6 +112,15 @@ def _mentions_group(path: str) -> bool:
             data = os.read(handle, _READ)
         finally:
             os.close(handle)
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return False
+    except OSError as error:
+        raise _untold(path, error) from error
     return GROUP.encode() in data or len(data) == _READ
+
+
+def _untold(path: str, error: OSError) -> Exception:
+    """The error where something could not be read that may name a plug-in."""
+    from validator.checks.model import PluginError
+
+    return PluginError(f"whether {path} names a plug-in cannot be told: {error.strerror}")

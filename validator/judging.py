@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from validator.checks.model import Cause, Check, Finding, Remedy, Severity, Status, unknown
 from validator.evidence import Evidence, Layer, Location, Unreadable
-from validator.facts.model import Facts, own_failure
+from validator.facts.model import Facts, own_failure, who_failed
 from validator.policy.model import NO_POLICY, Policy, Waiver
 from validator.profiles import PROFILES
 
@@ -82,7 +82,10 @@ _AGAIN: Mapping[Layer, Remedy] = {
     Layer.HIVE: Remedy(
         "Start the machine from before sysprep, shut it down cleanly, then generalize and export again."
     ),
-    Layer.TOOL: Remedy("Report it with the message; the image may be good or bad."),
+    Layer.TOOL: Remedy(
+        "Report it, with the message, to who maintains what failed (image-validator or the plug-in); the "
+        "image may be good or bad."
+    ),
 }
 """What to do where a layer could not be read."""
 
@@ -123,6 +126,8 @@ def _run(facts: Facts, check: Check) -> list[Finding]:
 
 
 def _cannot_tell(evidence: Evidence) -> str:
+    if evidence.where.layer is Layer.TOOL:
+        return f"Not answered, because {who_failed(evidence)} failed."
     return f"Not answered, because the {evidence.where.layer.value} could not be read."
 
 
@@ -159,10 +164,14 @@ def _decide(findings: tuple[Judged, ...], profile: str, left_out: int) -> Judgem
         return Judgement(Verdict.INDETERMINATE, why_unknown(unknowns[0]), findings)
     if not any(each.severity is Severity.ERROR for each in findings):
         return Judgement(Verdict.INDETERMINATE, "No check that could decide was run.", findings)
-    warnings = sum(each.status is Status.FAILED and each.severity is Severity.WARNING for each in findings)
+    warnings = _warnings(findings)
     tail = f", with {_number(warnings, 'warning')}" if warnings else ""
     tail += f"; the policy left out {_number(left_out, 'check')}" if left_out else ""
     return Judgement(Verdict.DEPLOYABLE, f"{_GREEN[profile]}{tail}.", findings)
+
+
+def _warnings(findings: Sequence[Judged]) -> int:
+    return sum(each.status is Status.FAILED and each.severity is Severity.WARNING for each in findings)
 
 
 def blocking(findings: Sequence[Judged]) -> list[Judged]:
@@ -220,14 +229,19 @@ def combine(
 ) -> tuple[int, Judgement]:
     """One judgement over all installations on a disk, and the index of the one that it speaks of.
 
-    As long as nothing says which one starts, they must agree. It speaks of the worst; of what is `accepted`
-    by a policy only where nothing else is left of any of them. `elsewhere` is evidence that what starts may
-    be none of them: then they decide nothing.
+    As long as nothing says which one starts, they must agree. It speaks of the worst, warnings included; of
+    what is `accepted` by a policy only where nothing else is left of any of them. `elsewhere` is evidence
+    that what starts may be none of them: then they decide nothing.
     """
     order = (Verdict.UNDEPLOYABLE, Verdict.INDETERMINATE, Verdict.DEPLOYABLE)
     ranks = [order.index(judgement.verdict) for _, judgement in judgements]
-    open_ranks = [order.index(_left(accepted(judgement))) for _, judgement in judgements]
-    index = min(range(len(ranks)), key=lambda each: (open_ranks[each], ranks[each]))
+    left = [accepted(judgement) for _, judgement in judgements]
+    open_ranks = [order.index(_left(judgement)) for judgement in left]
+    warned = [_warnings(judgement.findings) for judgement in left]
+    index = min(
+        range(len(ranks)),
+        key=lambda each: (open_ranks[each], not warned[each], ranks[each], -warned[each]),
+    )
     worst = judgements[index][1]
     if len(set(ranks)) == 1 and not elsewhere:
         return index, worst
@@ -259,6 +273,9 @@ def distrust(judgement: Judgement, evidence: Evidence) -> Judgement:
             message=_cannot_tell(evidence),
             evidence=(evidence,),
             remedy=_AGAIN[Layer.FILE],
+            cause=None,
+            waiver=None,
+            waived=None,
         )
         for each in judgement.findings
     )
@@ -276,11 +293,7 @@ def exit_code(
         unmatched: whether something that the user named matched no image.
     """
     verdicts = {_left(judgement) for judgement in judgements}
-    warned = fail_on is Severity.WARNING and any(
-        each.status is Status.FAILED and each.severity is Severity.WARNING
-        for judgement in judgements
-        for each in judgement.findings
-    )
+    warned = fail_on is Severity.WARNING and any(_warnings(judgement.findings) for judgement in judgements)
     if Verdict.UNDEPLOYABLE in verdicts or warned:
         return ExitCode.UNDEPLOYABLE
     if Verdict.INDETERMINATE in verdicts:

@@ -10,6 +10,7 @@ export that is every file in the folder; of an image in a cloud it is null. Sour
 import json
 import os
 import re
+import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
@@ -29,6 +30,13 @@ MAX_FILES = 10_000
 _DISKS = (".avhd", ".avhdx", ".img", ".qcow2", ".raw", ".vdi", ".vhd", ".vhdx", ".vmdk")
 _NO_DISKS = (".mrt", ".rct", ".vmcx", ".vmgs", ".vmrs", ".vsv", ".xml")
 """What Hyper-V keeps beside its disks; a `.vmgs` may itself be wrapped as a VHD."""
+_OTHERS = (
+    ".7z", ".asc", ".box", ".bz2", ".cer", ".checksum", ".conf", ".csv", ".efi", ".fd", ".flp", ".gz",
+    ".html", ".iso", ".json", ".log", ".lz4", ".md", ".md5", ".mf", ".nvram", ".ova", ".ovf", ".pem",
+    ".ps1", ".sha1", ".sha224", ".sha256", ".sha384", ".sha512", ".sig", ".tar", ".tgz", ".txt", ".vbox",
+    ".vfd", ".vmsd", ".vmx", ".vmxf", ".xz", ".yaml", ".yml", ".zip", ".zst",
+)  # fmt: skip
+"""What else stands beside disks: one of these is a disk only if its content says so."""
 _LEAST_DISK = 2**20
 _EXPORTED = re.compile(r"(?P<folder>.+)[\\/]Virtual Hard Disks[\\/](?P<name>[^\\/]+)")
 _JSON_TYPES = {dict: "an object", list: "a list", str: "a text", type(None): "null"}
@@ -47,6 +55,8 @@ class Build(NamedTuple):
     """As the manifest has them."""
     disks: tuple[str, ...]
     """Paths of those that are disks, or lie in folders that are listed."""
+    left_out: tuple[str, ...]
+    """Sentences about what might have been expected to be judged, and is not."""
 
     def __str__(self) -> str:
         return f"build “{self.name}” ({self.builder})"
@@ -76,6 +86,8 @@ def builds(path: str, environment: Mapping[str, str]) -> tuple[Build, ...]:
     """
     data = _typed(_load(path), dict, "the manifest")
     run = environment.get("PACKER_RUN_UUID") or _typed(data.get("last_run_uuid"), str, "`last_run_uuid`")
+    if not run:
+        raise BadManifest("`last_run_uuid` is empty, so that no run is the last")
     wanted = {
         "packer_run_uuid": run,
         "name": environment.get("PACKER_BUILD_NAME"),
@@ -89,7 +101,7 @@ def builds(path: str, environment: Mapping[str, str]) -> tuple[Build, ...]:
         if any(value and stated[key] != value for key, value in wanted.items()):
             continue
         names = tuple(_names(entry.get("files"), f"{where}.`files`"))
-        found.append(Build(stated["name"], stated["builder_type"], names, _disks(names, path)))
+        found.append(Build(stated["name"], stated["builder_type"], names, *_disks(names, path)))
     return tuple(found)
 
 
@@ -99,24 +111,36 @@ def deciding(
     """The reports that decide, and a sentence for each that is left out.
 
     A data disk is left out where another disk of its build holds Windows, and so is the parent of a
-    differencing disk, which was judged with its child. What the user `named` beside the manifest stays.
+    differencing disk, which was judged with its child; a disk of several builds only where all of them
+    leave it out. What the user `named` beside the manifest stays.
     """
     skipped: dict[str, str] = {}
+    wanted = set(named)
     for build in builds:
         mine = [each for each in reports if each.path in build.disks]
-        systems = [each.path for each in mine if _holds_windows(each)]
-        for report in mine:
-            if report.path in named:
-                continue
-            children = [each.path for each in mine if each is not report and _rests_on(each, report.path)]
-            if children:
-                skipped[report.path] = f"it is a parent of {children[0]}, and judged as part of that"
-            elif report.data_disk and systems:
-                skipped[report.path] = (
-                    f"a data disk without Windows; the Windows of {build} is on {systems[0]}"
-                )
+        left_out = _left_out(build, mine)
+        skipped |= left_out
+        wanted |= {each.path for each in mine} - left_out.keys()
+    skipped = {path: why for path, why in skipped.items() if path not in wanted}
     kept = tuple(each for each in reports if each.path not in skipped)
     return kept, [f"{path} is not judged: {why}" for path, why in skipped.items()]
+
+
+def _left_out(build: Build, reports: Sequence[Report]) -> dict[str, str]:
+    """Which disks of a build do not decide, and why; it always keeps one."""
+    found: dict[str, str] = {}
+    for report in reports:
+        # Damaged ones may rest on each other: then none is a part of the other.
+        children = [
+            each.path for each in reports if _rests_on(each, report.path) and not _rests_on(report, each.path)
+        ]
+        if children:
+            found[report.path] = f"it is a parent of {children[0]}, and judged as part of that"
+    systems = [each.path for each in reports if _holds_windows(each) and each.path not in found]
+    for report in reports:
+        if report.data_disk and systems and report.path not in found:
+            found[report.path] = f"a data disk without Windows; the Windows of {build} is on {systems[0]}"
+    return found
 
 
 def _holds_windows(report: Report) -> bool:
@@ -139,7 +163,8 @@ def _load(path: str) -> Any:
     try:
         if source.size > MAX_SIZE:
             raise BadManifest(f"it has {source.size} bytes, and a manifest at most {MAX_SIZE}")
-        return json.loads(source.read_at(0, source.size).decode("utf-8-sig"))
+        text = source.read_at(0, source.size).decode("utf-8-sig")
+        return json.loads(text, object_pairs_hook=_without_doubles)
     except Unreadable as error:
         raise BadManifest(f"it cannot be read: {error.evidence}") from error
     except json.JSONDecodeError as error:
@@ -150,6 +175,16 @@ def _load(path: str) -> Any:
         raise BadManifest("it is not JSON as Packer writes it") from error
     finally:
         source.close()
+
+
+def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object whose keys are all different: another reader might take the other one of two."""
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise BadManifest(f"the key `{key}` stands twice in an object")
+        found[key] = value
+    return found
 
 
 T = TypeVar("T")
@@ -174,7 +209,7 @@ def _names(files: object, what: str) -> Iterator[str]:
             usable = False
         if not usable:
             raise BadManifest(f"{what}[{index}].`name` is no name of a file: {name!r}")
-        if name.startswith(("\\\\", "//")):
+        if name.replace("/", "\\").startswith(("\\\\", "\\??\\")):
             # Windows would go to the network for it, which a file does not get to decide.
             raise BadManifest(f"{what}[{index}] is a network or device path; name it as an IMAGE: {name}")
         yield name
@@ -183,14 +218,22 @@ def _names(files: object, what: str) -> Iterator[str]:
 # --- its paths -----------------------------------------------------------------------------------
 
 
-def _disks(names: Sequence[str], manifest: str) -> tuple[str, ...]:
+def _disks(names: Sequence[str], manifest: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The paths of the disks, and sentences about what was left out though it might be one."""
     found: dict[str, None] = {}
+    left_out: dict[str, None] = {}
     for name in names:
         if not name.lower().endswith(_NO_DISKS):
             path = _locate(name, os.path.dirname(manifest))
-            files = _below(path) if os.path.isdir(path) else (path,)
-            found.update(dict.fromkeys(file for file in files if _is_disk(file)))
-    return tuple(found)
+            for file in _below(path) if os.path.isdir(path) else (path,):
+                if os.path.isdir(file):
+                    left_out[f"{file} is not judged: it is a link to a folder, which is not followed"] = None
+                elif _is_disk(file):
+                    found[file] = None
+                elif not file.lower().endswith((*_NO_DISKS, *_OTHERS)):
+                    size = os.path.getsize(file)
+                    left_out[f"{file} is not judged: no disk could be recognised in its {size} bytes"] = None
+    return tuple(found), tuple(left_out)
 
 
 def _locate(name: str, folder: str) -> str:
@@ -206,7 +249,7 @@ def _locate(name: str, folder: str) -> str:
             return path
     for path in paths:
         # Where Packer could not collate a Hyper-V export, its disks lie one folder deeper than it lists.
-        if listed := _EXPORTED.fullmatch(path):
+        if (listed := _EXPORTED.fullmatch(path)) and os.path.isdir(listed["folder"]):
             moved = [each for each in _below(listed["folder"]) if os.path.basename(each) == listed["name"]]
             if len(moved) == 1:
                 return moved[0]
@@ -215,15 +258,27 @@ def _locate(name: str, folder: str) -> str:
 
 
 def _below(folder: str) -> Iterator[str]:
-    """The files in a folder and below it, links to folders not followed."""
+    """The files in a folder and below it; links to folders are among them, and not followed.
+
+    Raises:
+        BadManifest: where one cannot be listed, so that nobody knows what is in it.
+    """
     count = 0
-    for place, folders, names in os.walk(folder):
+    for place, folders, names in os.walk(folder, onerror=_refuse):
         folders.sort()
-        for name in sorted(names):
+        for name in sorted([*names, *(each for each in folders if _is_link(os.path.join(place, each)))]):
             count += 1
             if count > MAX_FILES:
                 raise BadManifest(f"the folder {folder} has more than {MAX_FILES} files; list the disks")
             yield os.path.join(place, name)
+
+
+def _refuse(error: OSError) -> None:
+    raise BadManifest(f"the folder {error.filename} cannot be listed: {error.strerror}") from error
+
+
+def _is_link(folder: str) -> bool:
+    return os.path.islink(folder) or (sys.version_info >= (3, 12) and os.path.isjunction(folder))
 
 
 def _is_disk(path: str) -> bool:
@@ -239,7 +294,8 @@ def _is_disk(path: str) -> bool:
         if recognise(source, os.path.basename(path)) == "raw":
             read_partition_table(RawDisk(source))
     except Unreadable:
-        return not ending and source.size >= _LEAST_DISK  # QEMU's builder gives its disks no ending
+        # QEMU's builder takes any name for its disks: the dot of `win-10.0` begins no ending that is known.
+        return ending not in _OTHERS and source.size >= _LEAST_DISK
     finally:
         source.close()
     return True

@@ -7,16 +7,18 @@ import functools
 import os
 import re
 import traceback
+import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime, timezone
 from importlib.metadata import EntryPoint
-from types import FunctionType
+from types import FunctionType, UnionType
 from typing import Any, NamedTuple
 
 from validator.checks import ALL_CHECKS
 from validator.checks.model import Check, Distribution, Finding, PluginError, Remedy, Severity, Status
-from validator.evidence import Evidence, Location, Unreadable
+from validator.evidence import Evidence, Unreadable
 from validator.facts import IMAGE_FACTS, INSTALLATION_FACTS
 from validator.facts.model import own_failure, parameters
 from validator.profiles import PROFILES
@@ -63,8 +65,15 @@ def load(points: Iterable[EntryPoint]) -> tuple[tuple[Check, ...], dict[str, Cal
                 _refuse_others(check, Check, "one of its checks")
                 _refuse(f"its check {check.id}", _faults_of_check(point.name, check, checks))
                 _refuse(f"its check {check.id}", _faults_of_parameters(check.function, known))
-                function = _contained(check.id, check.function, distribution, _findings)
-                checks[check.id] = replace(check, distribution=distribution, function=function)
+                checks[check.id] = replace(
+                    check,
+                    severity=_exact(dict(check.severity), dict[str, Severity]),
+                    remedy=_exact(check.remedy, Remedy),
+                    references=_exact(tuple(check.references), tuple[str, ...]),
+                    since=_exact(check.since, str),
+                    function=_contained(check.id, check.function, distribution, _findings),
+                    distribution=distribution,
+                )
     return tuple(checks.values()), facts
 
 
@@ -75,10 +84,12 @@ def _distribution(point: EntryPoint) -> Distribution:
 
 @contextmanager
 def _blaming(point: EntryPoint) -> Iterator[None]:
-    """Whatever goes wrong is said of the plug-in. SystemExit is no exception: it would be the exit code."""
+    """Whatever goes wrong is said of the plug-in, SystemExit as well: it would be the exit code."""
     try:
         yield
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         if os.environ.get("IMAGE_VALIDATOR_DEBUG"):
             traceback.print_exception(error)
         why = f"{type(error).__name__}: {error} (IMAGE_VALIDATOR_DEBUG=1 shows where)"
@@ -163,37 +174,63 @@ def _contained(
 ) -> Callable[..., Any]:
     """The function, whose every failure is evidence that names whose it is.
 
-    SystemExit is one as well: a plug-in that ended the process would choose the exit code.
+    So is SystemExit, by which a plug-in would choose the exit code. Only an interruption is the user's.
     """
 
     @functools.wraps(function)
     def contained(**facts: Any) -> Any:
         try:
-            return result(function(**facts))
-        except Unreadable:
+            try:
+                return result(function(**facts))
+            except Unreadable as error:
+                evidence = _exact(error.evidence, Evidence)
+        except KeyboardInterrupt:
             raise
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
             raise Unreadable(own_failure(name, error, f"the plug-in {distribution}")) from error
+        raise Unreadable(evidence)
 
     return contained
 
 
 def _findings(yielded: Iterator[Finding]) -> list[Finding]:
     """All findings of a check, if that is what they are: no type checker has seen a plug-in."""
-    findings = list(yielded)
-    for finding in findings:
-        kinds = (
-            (finding, Finding),
-            (finding.status, Status),
-            (finding.message, str),
-            *((each, Evidence) for each in finding.evidence),
-            *((each.where, Location) for each in finding.evidence),
-            (finding.severity or Severity.NOTICE, Severity),
-            (finding.remedy or Remedy(""), Remedy),
-        )
-        for value, kind in kinds:
-            if not isinstance(value, kind):
-                raise TypeError(f"a {type(value).__name__} where a {kind.__name__} belongs")
-        if finding.status is Status.WAIVED:
-            raise ValueError("a check that waives itself")
+    findings: list[Finding] = [_exact(finding, Finding) for finding in yielded]
+    if any(finding.status is Status.WAIVED for finding in findings):
+        raise ValueError("a check that waives itself")
     return findings
+
+
+_MOST = 2**64
+"""Above every number of a place."""
+
+
+_annotations = functools.cache(typing.get_type_hints)
+
+
+def _exact(value: Any, kind: Any) -> Any:
+    """A value as its annotation has it, made anew down to texts and numbers: renderers rely on each of them.
+
+    Raises:
+        TypeError: where it is something else.
+        ValueError: for a number that no place has.
+    """
+    if isinstance(kind, UnionType):
+        (kind,) = (each for each in typing.get_args(kind) if each is not type(None))
+        return None if value is None else _exact(value, kind)
+    plain = typing.get_origin(kind) or kind
+    if not isinstance(value, plain) or (isinstance(value, bool) and plain is not bool):
+        raise TypeError(f"a {type(value).__name__} where a {plain.__name__} belongs")
+    if plain is dict:
+        of_key, of_value = typing.get_args(kind)
+        return {_exact(key, of_key): _exact(each, of_value) for key, each in value.items()}
+    if plain is tuple:
+        return tuple(_exact(each, typing.get_args(kind)[0]) for each in value)
+    if issubclass(plain, tuple):
+        kinds = _annotations(plain)
+        return plain(*(_exact(getattr(value, name), kinds[name]) for name in plain._fields))
+    if plain is int and not 0 <= value < _MOST:
+        raise ValueError(f"a number out of range: {value:#x}")
+    if plain is datetime and value.tzinfo is not None:
+        return value.astimezone(timezone.utc)
+    return str.__str__(value) if plain is str else value

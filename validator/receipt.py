@@ -7,14 +7,18 @@ anybody may have written.
 
 import json
 import os
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from datetime import date
+from pathlib import PurePath
 from typing import Any, NamedTuple, TypeVar
 
-from validator.checks.model import Status
+from validator.checks.model import Distribution, Status
+from validator.disk.formats import claimed_by
 from validator.evidence import Layer, Location, Unreadable, damaged
+from validator.facts.model import Unknown
 from validator.facts.question import Question
-from validator.judging import Judged
-from validator.policy.model import Policy
+from validator.judging import Judged, Verdict
+from validator.policy.model import Policy, Waiver
 from validator.report.alerts import image_names, told_apart
 from validator.report.json import dumps
 from validator.report.model import RunReport, rfc3339
@@ -99,6 +103,9 @@ def statement(run: RunReport, digests: Mapping[FileState, str]) -> str:
                 {
                     "name": name,
                     "files": [digests[part] for part in image.parts],
+                    "format": None
+                    if isinstance(image.facts.container, Unknown)
+                    else image.facts.container.format,
                     "verdict": image.verdict.value,
                     "summary": without_surrogates(image.summary),
                     "checks": [_check(each) for each in image.findings],
@@ -121,7 +128,13 @@ def _check(judged: Judged) -> dict[str, Any]:
         "check": judged.check.id,
         "status": judged.status.value,
         "severity": judged.severity.value,
-        "waiver": waiver and {"reason": waiver.reason, "until": waiver.until and waiver.until.isoformat()},
+        "waiver": waiver
+        and {
+            "reason": waiver.reason,
+            "image": waiver.image,
+            "until": waiver.until and waiver.until.isoformat(),
+            "baseline": waiver.baseline,
+        },
     }
 
 
@@ -131,9 +144,13 @@ def _check(judged: Judged) -> dict[str, Any]:
 class JudgedImage(NamedTuple):
     """What a receipt says of one image."""
 
-    files: frozenset[str]
-    """The SHA-256 of each file that it is made of."""
+    files: tuple[str, ...]
+    """The SHA-256 of each file that it is made of, itself first."""
+    format: str | None
+    """As which it was read."""
     verdict: str
+    waivers: tuple[Waiver, ...]
+    """What the policy accepted, by check."""
 
 
 class Terms(NamedTuple):
@@ -150,6 +167,8 @@ class Receipt(NamedTuple):
 
     tool: str
     """Its version."""
+    plugins: frozenset[Distribution]
+    """Those whose checks were asked."""
     time: str
     terms: Terms
     exit_code: int
@@ -177,6 +196,10 @@ def read(data: bytes) -> Receipt:
     predicate = _field(said, "predicate", dict)
     receipt = Receipt(
         _text(_field(predicate, "tool", dict), "version"),
+        frozenset(
+            Distribution(_text(each, "name"), _text(each, "version"))
+            for each in _field(predicate, "plugins", list)
+        ),
         _text(predicate, "time"),
         _terms(predicate),
         _field(predicate, "exit_code", int),
@@ -196,6 +219,7 @@ def _terms(said: dict[str, Any]) -> Terms:
             generation,
             _field(question, "will_convert", bool),
             _field(question, "nvme", bool),
+            _optional(question, "input_format"),
         ),
         _text(said, "fail_on"),
         _digest(_field(said, "policy", dict)),
@@ -203,8 +227,25 @@ def _terms(said: dict[str, Any]) -> Terms:
 
 
 def _image(said: Any) -> JudgedImage:
-    files = frozenset(_digest({"sha256": each}) for each in _field(said, "files", list))
-    return JudgedImage(files, _text(said, "verdict"))
+    checks = _field(said, "checks", list)
+    return JudgedImage(
+        tuple(_digest({"sha256": each}) for each in _field(said, "files", list)),
+        _optional(said, "format"),
+        _text(said, "verdict"),
+        tuple(_waiver(each) for each in checks if _text(each, "status") == Status.WAIVED.value),
+    )
+
+
+def _waiver(check: Any) -> Waiver:
+    """What a check that was waived was accepted by."""
+    said = _field(check, "waiver", dict)
+    image, until = _optional(said, "image"), _optional(said, "until")
+    try:
+        PurePath("image").match("*" if image is None else image)
+        last = None if until is None else date.fromisoformat(until)
+    except ValueError as error:
+        raise ValueError(f"expected a waiver with a pattern and a day: {error}") from error
+    return Waiver(_text(check, "check"), _text(said, "reason"), image, last, _field(said, "baseline", bool))
 
 
 def _field(said: Any, name: str, kind: type[T]) -> T:
@@ -220,9 +261,18 @@ def _text(said: Any, name: str) -> str:
     return _field(said, name, str)
 
 
+def _optional(said: Any, name: str) -> str | None:
+    return None if isinstance(said, dict) and said.get(name) is None else _text(said, name)
+
+
+def is_digest(text: str) -> bool:
+    """Whether it has the form of a SHA-256 in small hexadecimal digits."""
+    return len(text) == 64 and _HEXADECIMAL.issuperset(text)
+
+
 def _digest(said: Any) -> str:
     digest = _text(said, "sha256")
-    if len(digest) != 64 or not _HEXADECIMAL.issuperset(digest):
+    if not is_digest(digest):
         raise ValueError(f"expected a SHA-256 in small hexadecimal digits, found {digest!r}")
     return digest
 
@@ -234,37 +284,119 @@ def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
-def objections(receipt: Receipt, wanted: Terms) -> list[str]:
-    """Why a receipt does not hold, whatever the images, in sentences."""
+# --- held against what is here ---------------------------------------------------------------------
+
+
+class Doubt(Exception):
+    """Why a receipt does not hold for a file, in a sentence."""
+
+
+def objections(receipt: Receipt, wanted: Terms, plugins: Iterable[Distribution]) -> list[str]:
+    """Why a receipt does not hold, whatever the images, in sentences.
+
+    Args:
+        receipt: what was judged.
+        wanted: what would be asked here.
+        plugins: those whose checks would be asked here; that more were asked is no objection.
+    """
     found = []
     if receipt.exit_code:
         verdicts = ", ".join(sorted({image.verdict for image in receipt.images}))
         found.append(f"Not a pass: the check returned {receipt.exit_code} ({verdicts}).")
-    if receipt.terms.policy != wanted.policy:
-        found.append(f"Another policy: it was {receipt.terms.policy}, wanted {wanted.policy}.")
-    asked, wish = ({**each.question._asdict(), "fail_on": each.fail_on} for each in (receipt.terms, wanted))
-    for name in asked:
-        if asked[name] != wish[name]:
-            was, other = ("left out" if each is None else str(each) for each in (asked[name], wish[name]))
-            found.append(f"Another question: {name} was {was}, wanted {other}.")
-    return found
-
-
-def doubt(receipt: Receipt, digest: str, given: Container[str]) -> str | None:
-    """Why a receipt does not hold for a file, in a sentence, or None.
-
-    Args:
-        receipt: what was judged.
-        digest: the SHA-256 of the file.
-        given: those of all files; an image of several files is what was judged only with all of them.
-    """
-    lacking = [
-        sorted(each for each in image.files if each not in given)
-        for image in receipt.images
-        if digest in image.files
+    asked, wish = (_options(each) for each in (receipt.terms, wanted))
+    others = [
+        f"Another question: {option} was {asked[option]}, wanted {wish[option]}."
+        for option in asked
+        if asked[option] != wish[option]
     ]
-    if not lacking:
-        return f"Other bytes: their SHA-256 is {digest}, and the receipt is about none with that."
-    if all(lacking):
-        return f"It was judged with another file, which is not given, of the SHA-256 {lacking[0][0]}."
+    if receipt.terms.policy != wanted.policy:
+        what = "Another policy or other options" if others else "Another policy"
+        found.append(f"{what}: it was {receipt.terms.policy}, wanted {wanted.policy}.")
+    others += [
+        f"Another question: the checks of {each} were not asked, which is installed here."
+        for each in plugins
+        if each not in receipt.plugins
+    ]
+    return found + others
+
+
+def _options(terms: Terms) -> dict[str, str]:
+    """What was asked, in the words of the command line."""
+    question = terms.question
+    given = {
+        "--profile": question.profile,
+        "--generation": question.generation,
+        "--will-convert": question.will_convert,
+        "--vm-size-nvme": question.nvme,
+        "--input-format": question.input_format,
+        "--fail-on": terms.fail_on,
+    }
+    words = {None: "left out", False: "left out", True: "given"}
+    return {
+        option: words[value] if value is None or isinstance(value, bool) else str(value)
+        for option, value in given.items()
+    }
+
+
+class Here(NamedTuple):
+    """What a receipt is held against."""
+
+    digests: Mapping[str, str]
+    """The SHA-256 of all files that are given, by their paths."""
+    policy: Policy | None
+    """What the digest in the receipt is of; None where only that is known."""
+    today: date
+    """The day by which waivers expire."""
+
+
+def basis(receipt: Receipt, path: str, here: Here) -> JudgedImage:
+    """The image for which a receipt holds, and which a file is or is a part of.
+
+    Raises:
+        Doubt: where there is none.
+    """
+    digest = here.digests[path]
+    why = f"Other bytes: their SHA-256 is {digest}, and the receipt is about none with that."
+    for image in receipt.images:
+        if digest in image.files:
+            doubt = _doubt(image, receipt.terms.question, path, here)
+            if doubt is None:
+                return image
+            why = doubt
+    raise Doubt(why)
+
+
+def _doubt(image: JudgedImage, question: Question, path: str, here: Here) -> str | None:
+    # An image of several files is what was judged only with all of them.
+    if lacking := sorted({*image.files} - {*here.digests.values()}):
+        return f"It was judged with another file, which is not given, of the SHA-256 {lacking[0]}."
+    if here.digests[path] != image.files[0]:
+        return None
+    claimed = claimed_by(os.path.basename(path))
+    if claimed and image.format == "raw" and question.input_format is None:
+        return f"It was judged as a raw disk, and is no {claimed.upper()}, as its name says."
+    for waiver in image.waivers:
+        if not _still_accepted(waiver, path, here):
+            return (
+                f"No waiver accepts {waiver.check} of a file with this name today; when it was judged, one "
+                f"did: {waiver.reason}"
+            )
     return None
+
+
+def _still_accepted(waiver: Waiver, path: str, here: Here) -> bool:
+    """Whether the policy accepts under a name and today what it accepted when it was judged."""
+    said = (waiver,) if here.policy is None else here.policy.waivers
+    covering = [each for each in said if each.covers(waiver.check, path)]
+    return any(not each.expired(here.today) for each in covering) if covering else waiver.baseline
+
+
+def accepted(image: JudgedImage) -> str | None:
+    """What of an image the policy accepts, in a sentence, or None."""
+    if not image.waivers:
+        return None
+    names = ", ".join(dict.fromkeys(f"{each.check} ({each.reason})" for each in image.waivers))
+    begin = (
+        "Accepted" if image.verdict == Verdict.DEPLOYABLE.value else f"{image.verdict.capitalize()}, accepted"
+    )
+    return f"{begin} by the policy: {names}"

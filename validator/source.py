@@ -147,17 +147,20 @@ class FileState(NamedTuple):
     """In nanoseconds, as the next."""
     changed: int
     """Shows a write whose modification time was put back; on Windows it is the time of creation."""
+    device: int
     identity: int
+    """Unique on its device only."""
 
     @classmethod
     def of(cls, path: str, status: os.stat_result) -> "FileState":
         """The state that the operating system says."""
-        return cls(path, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+        return cls(path, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_dev, status.st_ino)
 
     def difference(self, now: "FileState") -> str | None:
         """What is another by now, in words, or None."""
         words = ("another size", "another modification time", "another change time")
-        for word, before, after in zip((*words, "another file under its name"), self[1:], now[1:]):
+        another = "another file under its name"
+        for word, before, after in zip((*words, another, another), self[1:], now[1:]):
             if before != after:
                 return word
         return None

@@ -75,7 +75,7 @@ def validate(
             source = Attempt(files.open(name))
         except Unreadable as error:
             source = Attempt(None, error.evidence)
-        question = Question(profile, generation, will_convert, nvme)
+        question = Question(profile, generation, will_convert, nvme, input_format)
         given = {"source": source, "files": Attempt(files), "question": Attempt(question)}
         facts = Facts(
             IMAGE_FACTS,

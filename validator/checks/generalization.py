@@ -94,14 +94,17 @@ class _Meaning(NamedTuple):
     remedy: Remedy
     guess: bool = False
     """Whether the state itself does not tell how it came about."""
+    untold: str = ""
+    """What stands behind `what` where nothing else tells how it came about."""
 
 
 _FROM_BEFORE = "Go back to a snapshot from before sysprep, or rebuild the machine."
 _STATE_MEANINGS = {
     "IMAGE_STATE_COMPLETE": _Meaning(
         "This is a specialized disk",
-        "It is a finished installation: run sysprep /generalize. Waiting or editing the value will not help.",
+        "Run sysprep /generalize.",
         _GENERALIZE,
+        untold=": a finished installation that is not generalized",
     ),
     "IMAGE_STATE_UNDEPLOYABLE": _Meaning(
         "Generalization was started and did not complete",
@@ -213,6 +216,8 @@ def image_state(
         sealed="GENERALIZE" in (image_state.text or ""),
     )
     what = told.after(meaning.what, guessed=meaning.guess)
+    if what == meaning.what:
+        what += meaning.untold
     stored = Evidence(image_state.where, image_state.evidence.found, GENERALIZED, image_state.key_time)
     state = present(setup_status.value.generalization_state) if setup_status.value is not None else ()
     yield failed(
@@ -486,7 +491,7 @@ def evidence_agrees(
         why = f" sysprep's last run failed: {of_failure(failure).why}." if failure else ""
         yield failed(
             "ImageState contradicts the setup state: the value was edited, sysprep was interrupted, or the "
-            f"image was started after sysprep (contradictions weigh {score}, 2 is enough).{why}",
+            f"image was started after sysprep ({_things(len(against))} against it).{why}",
             *evidence,
             *(line for line in (of_failure(failure).evidence[:2] if failure else ()) if line not in evidence),
             cause=named(failure) if failure else None,
@@ -507,6 +512,10 @@ def evidence_agrees(
         yield passed(
             f"{agreeing} of {len(read)} kinds of evidence agree with ImageState, none contradicts it."
         )
+
+
+def _things(count: int) -> str:
+    return "one thing speaks" if count == 1 else f"{count} things speak"
 
 
 @check(

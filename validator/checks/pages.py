@@ -45,7 +45,7 @@ def index(checks: Sequence[Check]) -> str:
     names = " | ".join(f"`{profile}`" for profile in profiles)
     return f"""# Checks
 
-Generated from the declarations in `validator/checks` by `python docs/generate.py`. A severity is the
+Generated from the declarations in `validator/checks` by `docs/generate.py`. A severity is the
 highest that a finding can have under the profile; `-`: the profile does not ask. What is known to
 matter and is not checked stands in [not-checked.md](not-checked.md).
 

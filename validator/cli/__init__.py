@@ -42,9 +42,10 @@ class _Commands(click.Group):
 )
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def cli() -> None:
-    """Judge Windows disk images (VHD, VHDX) before they are uploaded: did sysprep complete?
+    """Judge Windows disk images before they are uploaded: did sysprep complete?
 
-    Nothing is mounted, executed or written, and nothing leaves this machine.
+    It reads VHD, VHDX, QCOW2, VMDK, VDI and raw images. Nothing is mounted, executed or written, and
+    nothing leaves this machine.
 
     Exit codes: 0 deployable, 1 undeployable, 2 wrong command, 3 indeterminate, 4 nothing to check,
     130 interrupted.
@@ -67,15 +68,23 @@ def main() -> NoReturn:
         # What a shell made of `*` may be the name of a file, and a file may be called anything.
         complaint = io.StringIO()
         error.show(complaint)
-        click.echo("\n".join(map(printable, complaint.getvalue().split("\n"))), nl=False, err=True)
+        # click writes lists with tabs.
+        lines = complaint.getvalue().expandtabs(4).split("\n")
+        _tell("\n".join(map(printable, lines)), newline=False)
         code = USAGE
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
+        _tell("interrupted")
         code = INTERRUPTED
     except Exception as error:
         if os.environ.get("IMAGE_VALIDATOR_DEBUG"):
             raise
         why = printable(f"{type(error).__name__}: {error}")
-        click.echo(f"image-validator failed ({why}); no image was judged.", err=True)
+        _tell(f"image-validator failed ({why}); there is no report.")
         code = FAILED
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _tell(text: str, *, newline: bool = True) -> None:
+    from validator.cli.options import tell  # with what it imports it would be slow
+
+    tell(text, newline=newline)

@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import re
 import textwrap
 from collections.abc import Iterable
 from typing import Any
@@ -13,6 +14,9 @@ from validator.checks.pages import page
 from validator.cli import options, policies
 from validator.profiles import PROFILES
 from validator.report.terminal import printed
+
+_PLACE = re.compile(r"\[([^]]*)\]\((?!https?:)[^)]*\)")
+"""A link to another page of the documentation, which leads nowhere in a terminal."""
 
 
 def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
@@ -28,7 +32,10 @@ def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
 @policies.policy_file
 @options.no_color
 def command(check_id: str | None, output_format: str, in_force: policies.InForce, no_color: bool) -> int:
-    """List the checks, or explain the one with this ID; the expectations of a policy stand behind them."""
+    """List the checks, or explain one.
+
+    The expectations of a policy stand behind them.
+    """
     colour = options.colour(no_color)
     checks = in_force.policy.catalogue(options.all_checks())
     if check_id is not None:
@@ -67,7 +74,7 @@ def _explained(check: Check, colour: bool) -> str:
     """The check's page; commands and addresses as they stand, so that they can be copied."""
     from rich.markdown import Markdown
 
-    why = page(check).partition("## Remedy\n")[0]
+    why = _PLACE.sub(r"\1", page(check).partition("## Remedy\n")[0])
     prose = printed(Markdown(why, hyperlinks=False), colour=colour, width=options.width())
     remedy = textwrap.fill(check.remedy.text, options.width(), break_long_words=False, break_on_hyphens=False)
     parts = [f"Remedy\n\n{remedy}", "\n".join(check.remedy.commands)]

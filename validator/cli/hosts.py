@@ -33,10 +33,13 @@ class Host:
         return "text"
 
     def before(self, run: RunReport, style: Style, note: Note) -> str:
-        """What belongs on standard output behind the report; it may need files, which are written here."""
+        """What belongs on standard output behind the report; it may need files, which are written here.
+
+        All that the host takes is made here, so that what cannot be made is known before anything is shown.
+        """
         return ""
 
-    def after(self, run: RunReport, style: Style, reports: Sequence[str], note: Note) -> None:
+    def after(self, run: RunReport, reports: Sequence[str], note: Note) -> None:
         """Hand over what the host takes in files, once the reports are written."""
 
 
@@ -48,15 +51,22 @@ class GitHub(Host):
         """Annotations, but not inside Packer: it indents lines, and none begins with `::` any more."""
         return "text" if "PACKER_RUN_UUID" in os.environ else "github"
 
-    def after(self, run: RunReport, style: Style, reports: Sequence[str], note: Note) -> None:
-        """Append to the two files where they exist; other steps and commands write to them as well."""
+    _summary = ""
+
+    def before(self, run: RunReport, style: Style, note: Note) -> str:
+        """Nothing; the summary is made, as far as there is room for it."""
         if summary := _file("GITHUB_STEP_SUMMARY"):
             from validator.report.markdown import within
 
             # What other commands of the step wrote counts; so does the line feed before ours.
-            room = _SUMMARY_LIMIT - os.path.getsize(summary) - 1
-            if text := within(run, style, room):
-                _append(summary, text, note)
+            self._summary = within(run, style, _SUMMARY_LIMIT - os.path.getsize(summary) - 1)
+        return ""
+
+    def after(self, run: RunReport, reports: Sequence[str], note: Note) -> None:
+        """Append to the two files where they exist; other steps and commands write to them as well."""
+        if summary := _file("GITHUB_STEP_SUMMARY"):
+            if self._summary:
+                _append(summary, self._summary, note)
             else:
                 note("the step's summary has no room left")
         if outputs := _file("GITHUB_OUTPUT"):
@@ -82,12 +92,13 @@ class AzurePipelines(Host):
         # The agent reads it later, perhaps after another step has written one of its own.
         folder = os.path.join(folder, f"image-validator-{os.urandom(8).hex()}")
         path = os.path.join(folder, "image-validator.md")
+        text = within(run, style, _SUMMARY_LIMIT)
         try:
             os.mkdir(folder)
         except OSError as error:
             note(f"no summary is uploaded: {error.strerror}")
             return ""
-        return upload_summary(path) if _append(path, within(run, style, _SUMMARY_LIMIT), note) else ""
+        return upload_summary(path) if _append(path, text, note) else ""
 
 
 _BY_FORMAT = {"github": GitHub, "azure-devops": AzurePipelines}

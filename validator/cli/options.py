@@ -5,7 +5,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
 
@@ -43,11 +43,17 @@ def all_checks() -> "tuple[Check, ...]":
 def destination(function: Function) -> Function:
     """`--generation`, `--will-convert` and `--vm-size-nvme`: what becomes of the image."""
     for option in (
-        click.option("--vm-size-nvme", "nvme", is_flag=True, help="The machine's size has NVMe disks only."),
+        click.option(
+            "--vm-size-nvme",
+            "nvme",
+            is_flag=True,
+            help="The machine's size has NVMe disks only: ask whether Windows can start from one.",
+        ),
         click.option(
             "--will-convert",
             is_flag=True,
-            help="The pipeline converts the image to a fixed VHD afterwards: its container is only a notice.",
+            help="The pipeline converts the image to a fixed VHD afterwards: what is wrong with the "
+            "container is only a notice.",
         ),
         click.option(
             "--generation",
@@ -164,7 +170,21 @@ def show(text: str, *, colour: bool = False) -> None:
     try:
         click.echo(text, nl=False, color=colour)
     except OSError as error:
-        # What Python still holds of the text goes nowhere, or it would complain again at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard(sys.stdout)
         if not isinstance(error, BrokenPipeError):
             raise Refused(f"cannot print the report: {error.strerror}") from error
+
+
+def tell(text: str, *, newline: bool = True) -> None:
+    """Say something on standard error; that nobody can hear it (a full disk, `2>&-`) changes nothing."""
+    try:
+        click.echo(text, nl=newline, err=True)
+    except OSError:
+        _discard(sys.stderr)
+
+
+def _discard(stream: TextIO) -> None:
+    """Lead a stream nowhere, and what Python holds of it: it would complain again at its end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)

@@ -70,6 +70,8 @@ def built(path: str | None, note: Callable[[str], None]) -> Built:
     for build in found:
         for disk in build.disks:
             note(printable(f"from Packer's manifest, {build}: {disk}"))
+        for word in build.left_out:
+            note(printable(word))
     if not found:
         return Built(lacks=(f"{path} lists no build {_asked()}",))
     return Built(found, tuple(f"{path}: {build.lacks}" for build in found if build.lacks))

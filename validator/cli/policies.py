@@ -41,11 +41,16 @@ class InForce(NamedTuple):
         """The least severity that fails the command."""
         return self.policy.fail_on or Severity.ERROR
 
+    @property
+    def files(self) -> tuple[str | None, ...]:
+        """What it was read from; None is no file."""
+        return self.policy.source, self.policy.baseline and self.policy.baseline.source
+
     def with_new_baseline(self, path: str, reports: "Sequence[Report]") -> "InForce":
         """The same with a baseline of what was found in these images, which is written.
 
         Raises:
-            Refused: where it cannot be written, or the file holds anything else.
+            Refused: where it cannot be written, would be too long, or the file holds anything else.
         """
         from validator.cli.reporting import write
         from validator.policy.acceptance import as_baseline
@@ -53,9 +58,13 @@ class InForce(NamedTuple):
 
         baseline = as_baseline((report.judgement for report in reports), path)
         try:
+            text = baseline.text()
+        except ValueError as error:
+            raise options.Refused(f"--write-baseline: {error}") from error
+        try:
             if os.path.exists(path) and os.path.getsize(path):
                 read(path, path)
-            write(path, baseline.text())
+            write(path, text)
         except ValueError as error:
             message = f"--write-baseline would overwrite what is no baseline: {error}"
             raise options.Refused(printable(message)) from error
@@ -64,12 +73,21 @@ class InForce(NamedTuple):
         return self._replace(policy=self.policy._replace(baseline=baseline))
 
     def warnings(self, reports: "Sequence[Report]") -> tuple[str, ...]:
-        """What of it accepted nothing in a run."""
+        """What of it had no effect in a run, or accepted nothing."""
+        without_effect = self.without_effect
         if not self.policy.waivers and self.policy.baseline is None:
-            return ()
+            return without_effect
         from validator.policy.acceptance import idle
 
-        return idle(self.policy, [(report.path, report.judgement) for report in reports])
+        judgements = [(report.path, report.judgement) for report in reports]
+        return (*without_effect, *idle(self.policy, judgements))
+
+    @property
+    def without_effect(self) -> tuple[str, ...]:
+        """What of it has no effect under the profile, in sentences."""
+        if not self.policy.select and not self.policy.severity:
+            return ()
+        return self.policy.idle(options.all_checks(), self.profile)
 
     @property
     def in_report(self) -> "PolicyInForce | None":
@@ -130,7 +148,7 @@ _SETTINGS = (
         "--baseline",
         type=click.Path(exists=True, dir_okay=False),
         metavar="FILE",
-        help="Warnings and notices that are accepted; --write-baseline makes it.",
+        help="Warnings and notices that are accepted; `check --write-baseline` makes it.",
     ),
     click.option(
         "--fail-on",
@@ -149,7 +167,8 @@ _SETTINGS = (
         multiple=True,
         callback=_names,
         metavar="NAMES",
-        help="Ask only these checks and families, and what is always asked; instead of the policy's.",
+        help="Ask only these checks and families, with commas between, and what is always asked; instead of "
+        "the policy's.",
     ),
     click.option(
         "--profile",

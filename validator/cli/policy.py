@@ -39,7 +39,7 @@ def schema() -> int:
 def show(image: str | None, in_force: policies.InForce, output_format: str) -> int:
     """Show which policy applies here and why, and what it changes.
 
-    With IMAGE, which is not opened, waivers for other images are told apart.
+    With IMAGE (it is not opened), says which waivers are for it.
     """
     data = _data(in_force, image, datetime.now(timezone.utc).date())
     if output_format == "json":
@@ -83,6 +83,7 @@ def _data(in_force: policies.InForce, image: str | None, today: date) -> dict[st
             }
             for each in policy.waivers
         ],
+        "warnings": list(in_force.without_effect),
         "baseline_entries": 0 if baseline is None else len(baseline.entries),
         "expectations": [
             {
@@ -118,6 +119,8 @@ def _lines(data: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "left out", ", ".join(data["left_out"]) or "nothing"
     for each in data["severity"]:
         yield "severity", f"{each['check']}: {each['severity']} instead of {each['without_policy']}"
+    for each in data["warnings"]:
+        yield "warning", each
     for each in data["waivers"]:
         image = f" for {each['image']}" if each["image"] else ""
         until = f" until {each['until']}" if each["until"] else ""

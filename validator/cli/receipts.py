@@ -1,12 +1,13 @@
 """`--receipt`, and the digests of images with their progress on standard error."""
 
+import io
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO, cast
 
 import click
 
@@ -27,29 +28,15 @@ class ReceiptFile:
     def __init__(self, path: str | None) -> None:
         if path is not None and not os.path.isdir(folder := os.path.dirname(path) or "."):
             raise options.Refused(f"there is no folder {printable(folder)} to write a receipt to")
-        self._path = path
+        self.path = path
         self._digests: dict[FileState, str] = {}
-
-    def spare(self, files: Iterable[str]) -> None:
-        """See that the receipt lands on none of these files, by whatever name (promise 1).
-
-        Raises:
-            Refused: where it would.
-        """
-        if self._path is None:
-            return
-        for file in files:
-            if os.path.realpath(file) == os.path.realpath(self._path) or _same_file(file, self._path):
-                raise options.Refused(
-                    f"the receipt {printable(self._path)} would overwrite {printable(file)}"
-                )
 
     def digest(self, images: "Sequence[Report]", *, quiet: bool) -> "tuple[Report, ...]":
         """The same reports, after the digests of their files were taken.
 
         Of an image that is not what was judged any more, nothing counts that was found.
         """
-        if self._path is None:
+        if self.path is None:
             return tuple(images)
         from validator.evidence import Unreadable
         from validator.judging import distrust
@@ -74,7 +61,7 @@ class ReceiptFile:
         Raises:
             Refused: where it cannot be written.
         """
-        if self._path is None:
+        if self.path is None:
             return
         from validator.cli.reporting import write
         from validator.receipt import statement
@@ -84,12 +71,10 @@ class ReceiptFile:
             why = f"{printable(unread[0])} could not be read as a whole" if unread else "there is no image"
             note(f"no receipt was written: {why}")
             return
-        for image in run.images:
-            self.spare(image.files)
         try:
-            write(self._path, statement(run, self._digests))
+            write(self.path, statement(run, self._digests))
         except OSError as error:
-            message = f"cannot write the receipt {printable(self._path)}: {error.strerror}"
+            message = f"cannot write the receipt {printable(self.path)}: {error.strerror}"
             raise options.Refused(message) from error
 
 
@@ -108,7 +93,7 @@ def option(function: options.Function) -> options.Function:
 def progress(total: int, *, quiet: bool) -> Iterator[Callable[[int], object]]:
     """A function to call with the number of bytes that were read: a bar on a terminal, else lines."""
     if not quiet and sys.stderr.isatty():
-        with click.progressbar(length=total, label="SHA-256", file=sys.stderr) as bar:
+        with click.progressbar(length=total, label="SHA-256", file=cast(TextIO, _Terminal())) as bar:
             yield bar.update
         return
     from validator.report.text import size
@@ -120,10 +105,19 @@ def progress(total: int, *, quiet: bool) -> Iterator[Callable[[int], object]]:
         count += length
         if not quiet and time.monotonic() - said >= _EVERY:
             said = time.monotonic()
-            click.echo(f"SHA-256: {size(count)} of {size(total)}", err=True)
+            options.tell(f"SHA-256: {size(count)} of {size(total)}")
 
     yield read
 
 
-def _same_file(one: str, other: str) -> bool:
-    return os.path.exists(one) and os.path.exists(other) and os.path.samefile(one, other)
+class _Terminal(io.TextIOBase):
+    """Standard error for a bar; that nobody sees it changes nothing."""
+
+    def isatty(self) -> bool:
+        """A bar is shown on a terminal only."""
+        return True
+
+    def write(self, text: str) -> int:
+        """See `options.tell`."""
+        options.tell(text, newline=False)
+        return len(text)

@@ -3,7 +3,7 @@
 import functools
 import os
 import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -47,8 +47,6 @@ class Reporting:
     ) -> None:
         if quiet and verbose:
             raise click.UsageError("--quiet and --verbose exclude each other")
-        if len({os.path.realpath(path) for _, path in reports}) < len(reports):
-            raise options.Refused("two reports would go to one file")
         self.quiet = quiet
         self._host = hosts.of(output_format)
         self._printed = output_format or self._host.printed
@@ -73,32 +71,27 @@ class Reporting:
         There are pipelines that take any word there for a failure.
         """
         if fails or not self.quiet:
-            click.echo(text, err=True)
-
-    def spare(self, files: Iterable[str]) -> None:
-        """See that no report lands on one of these files, by whatever name (promise 1).
-
-        Raises:
-            Refused: where one would.
-        """
-        for _, path in self._reports:
-            for file in files:
-                if os.path.exists(path) and os.path.exists(file) and os.path.samefile(path, file):
-                    raise options.Refused(f"the report {printable(path)} would overwrite an image")
+            options.tell(text)
 
     def give(self, run: RunReport) -> None:
         """Print the report, write those to files, and give the host what it takes.
 
+        All are made before anything of them is seen: where one cannot be, there is none.
+
         Raises:
             Refused: where a report cannot be printed or written.
+            RuntimeError: where one cannot be made, which is a failure of our own, whichever format it is.
         """
-        for image in run.images:
-            self.spare(image.files)
-        extra = self._host.before(run, self._plain, self.note)
-        options.show(render(self._printed, run, self._style) + extra, colour=self._style.colour)
-        for kind, path in self._reports:
-            _write_report(path, render(kind, run, self._plain))
-        self._host.after(run, self._plain, self.files, self.note)
+        try:
+            printed = render(self._printed, run, self._style)
+            written = [(path, render(kind, run, self._plain)) for kind, path in self._reports]
+            extra = self._host.before(run, self._plain, self.note)
+        except Exception as error:
+            raise RuntimeError(f"a report cannot be made: {type(error).__name__}: {error}") from error
+        options.show(printed + extra, colour=self._style.colour)
+        for path, text in written:
+            _write_report(path, text)
+        self._host.after(run, self.files, self.note)
 
 
 def reporting_options(function: Callable[..., int]) -> Callable[..., int]:

@@ -3,16 +3,19 @@
 import os
 import textwrap
 from collections.abc import Sequence
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 import click
 
 from validator.cli import options, policies, receipts
 from validator.facts.question import Question
+from validator.policy.model import NO_POLICY, Policy
 from validator.report.printable import printable, shortened
 
 if TYPE_CHECKING:
-    from validator.receipt import Receipt
+    from validator.checks.model import Distribution
+    from validator.receipt import Here, JudgedImage, Receipt
 
 _LONGEST = 1000
 """Characters of what a receipt says that are shown."""
@@ -25,9 +28,11 @@ _LONGEST = 1000
 @click.option(
     "--policy-digest",
     metavar="SHA256",
+    callback=lambda ctx, param, value: value if value is None else _digest(value),
     help="The policy by its digest, as `policy show` has it: for a place where its file is not.",
 )
 @options.destination
+@options.input_format
 @click.option("--quiet", "-q", is_flag=True, help="No progress, and no word where the receipt holds.")
 def command(
     receipt: str,
@@ -37,37 +42,71 @@ def command(
     generation: int | None,
     will_convert: bool,
     nvme: bool,
+    input_format: str,
     quiet: bool,
 ) -> int:
-    """Say whether a RECEIPT that `check --receipt` wrote holds for images.
+    """Say whether a receipt holds for images.
 
-    It holds where it states that `check`, asked what it would be asked here with the same options and
-    policy, returned 0 for exactly these bytes. A differencing disk is named together with its parents.
+    RECEIPT is what `check --receipt` wrote. It holds where it states that `check`, asked what it would be
+    asked here with the same options and policy, returned 0 for exactly these bytes. A differencing disk is
+    named together with its parents.
 
-    Returns 0 where it holds, 1 where it does not, 3 where an image cannot be read.
+    Returns 0 where it holds, 1 where it does not, 2 for a wrong command or no receipt, 3 where an image
+    cannot be read.
     """
-    from validator.receipt import Terms, doubt, objections
+    from validator.receipt import Here, Terms, objections
 
     said = _read(receipt)
     paths, unmatched = options.images(images)
     if unmatched:
         raise options.Refused(f"no image matches {printable(unmatched[0])}")
     wanted = Terms(
-        Question(in_force.profile, generation, will_convert, nvme),
+        Question(in_force.profile, generation, will_convert, nvme, options.forced(input_format)),
         in_force.fail_on.value,
         policy_digest or in_force.policy.digest,
     )
-    if whys := objections(said, wanted):
+    # The policy that is found here need not be the one of the digest.
+    policy = in_force.policy if in_force.policy.digest == wanted.policy else None
+    if whys := objections(said, wanted, _plugins(policy or NO_POLICY, in_force.profile)):
         _show("REFUSED", receipt, *whys)
         return 1
     digests = _digests(paths, quiet=quiet)
-    doubts = {path: doubt(said, digest, digests.values()) for path, digest in digests.items()}
-    for path, why in doubts.items():
-        if why or not quiet:
-            _show("REFUSED" if why else "HOLDS", path, why or _account(said))
-    if any(doubts.values()):
+    here = Here(digests, policy, datetime.now(timezone.utc).date())
+    held = [_holds(said, path, here, quiet=quiet) for path in digests]
+    if not all(held):
         return 1
     return 0 if len(digests) == len(paths) else 3
+
+
+def _holds(receipt: "Receipt", path: str, here: "Here", *, quiet: bool) -> bool:
+    """Whether a receipt holds for a file, which is said."""
+    from validator.receipt import Doubt, basis
+
+    try:
+        image = basis(receipt, path, here)
+    except Doubt as why:
+        _show("REFUSED", path, str(why))
+        return False
+    if not quiet:
+        _show("HOLDS", path, *_account(receipt, image))
+    return True
+
+
+def _digest(text: str) -> str:
+    from validator.receipt import is_digest
+
+    if not is_digest(text.lower()):
+        found = shortened(text, 100) or "nothing"
+        raise options.Refused(f"--policy-digest: expected 64 hexadecimal digits, found {found}")
+    return text.lower()
+
+
+def _plugins(policy: Policy, profile: str) -> "list[Distribution]":
+    """Those whose checks `check` would ask here."""
+    asked = (
+        each for each in options.all_checks() if profile in each.severity and not policy.leaves_out(each)
+    )
+    return list(dict.fromkeys(each.distribution for each in asked if each.distribution is not None))
 
 
 def _read(path: str) -> "Receipt":
@@ -96,7 +135,7 @@ def _digests(paths: Sequence[str], *, quiet: bool) -> dict[str, str]:
 
     digests: dict[str, str] = {}
     try:
-        with receipts.progress(sum(map(os.path.getsize, paths)), quiet=quiet) as read:
+        with receipts.progress(sum(map(_size, paths)), quiet=quiet) as read:
             for path in paths:
                 digests[path] = sha256(path, read)
     except Unreadable as error:
@@ -104,10 +143,21 @@ def _digests(paths: Sequence[str], *, quiet: bool) -> dict[str, str]:
     return digests
 
 
-def _account(receipt: "Receipt") -> str:
-    """What was asked, and who answered when."""
+def _size(path: str) -> int:
+    """The size in bytes of a file; 0 where it cannot be told, which reading it will say."""
+    try:
+        return os.path.getsize(path)
+    except OSError:
+        return 0
+
+
+def _account(receipt: "Receipt", image: "JudgedImage") -> list[str]:
+    """What was asked, who answered when, and what had to be accepted."""
+    from validator.receipt import accepted
+
     profile, policy = receipt.terms.question.profile, receipt.terms.policy
-    return f"Passed {profile}, policy {policy}: image-validator {receipt.tool}, {receipt.time}."
+    passed = f"Passed {profile}, policy {policy}: image-validator {receipt.tool}, {receipt.time}."
+    return [passed, *filter(None, [accepted(image)])]
 
 
 def _show(word: str, path: str, *sentences: str) -> None:

@@ -55,6 +55,10 @@ class Disk(ByteSource, Protocol):
     def parent_differs(self) -> Evidence | None:
         """Evidence that a parent is not as it was when its child was made."""
 
+    @property
+    def never_written(self) -> bool | None:
+        """Whether nothing on it has a place in a file, so that it is all zeros; None where no map says so."""
+
 
 class MappedDisk(ByteSource, Protocol):
     """A disk decoded by our own block map."""
@@ -89,6 +93,10 @@ class MappedDisk(ByteSource, Protocol):
     def set_parent(self, parent: ByteSource) -> None:
         """Give a differencing disk its parent's disk."""
 
+    @property
+    def never_written(self) -> bool | None:
+        """Whether this file holds nothing of the disk; None where no map says so."""
+
     def own_spans(self, offset: int, length: int) -> Iterator[tuple[int, int]]:
         """Offset and length of what this file holds of a span of the disk; the rest is its parents'."""
 
@@ -98,6 +106,7 @@ class RawDisk:
 
     recovered: tuple[Evidence, ...] = ()
     parent_differs: Evidence | None = None
+    never_written: bool | None = None
 
     def __init__(self, source: ByteSource) -> None:
         self.size = source.size
@@ -121,6 +130,7 @@ class BlockDisk:
     time: int | None = None
     recovered: tuple[Evidence, ...] = ()
     parent_link: ParentLink | None = None
+    never_written: bool | None = None
     _parent: ByteSource | None = None
 
     def set_parent(self, parent: ByteSource) -> None:

@@ -67,7 +67,7 @@ def recognise(source: ByteSource, name: str) -> str:
         if claims[0] in FORMATS:
             return claims[0]
         raise damaged(where, expected=expected, found=claims[0])
-    claimed = _VHD_NAMES.get(name.rpartition(".")[2].lower())
+    claimed = claimed_by(name)
     if claimed:
         raise damaged(
             where,
@@ -76,6 +76,11 @@ def recognise(source: ByteSource, name: str) -> str:
             f"it begins with {_quoted(source)}",
         )
     return "raw"
+
+
+def claimed_by(name: str) -> str | None:
+    """The format that a file says by its name to have, if that is one which a raw disk may not claim."""
+    return _VHD_NAMES.get(name.rpartition(".")[2].lower())
 
 
 def _quoted(source: ByteSource) -> str:

@@ -41,10 +41,10 @@ def open_chain(child: MappedDisk, path: str, files: Files, named: tuple[str, ...
     differs: Evidence | None = None
     while (link := chain[-1].parent_link) is not None:
         if len(names) >= MAX_DEPTH:
-            raise _damage(f"a chain of at most {MAX_DEPTH} disks", "a longer one")
+            raise _damage(f"a chain of at most {MAX_DEPTH} parents", "a longer one")
         parent, path = _find(link, path, files, named)
         if parent.identifier in {disk.identifier for disk in chain}:
-            raise _damage("a chain that ends", f"one that comes back to {parent.identifier}")
+            raise _damage("a chain of parents that ends", f"one that comes back to {parent.identifier}")
         differs = differs or _time_differs(link, parent)
         names.append(os.path.basename(path))
         chain.append(parent)

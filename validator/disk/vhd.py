@@ -221,6 +221,7 @@ class DynamicVhd(BlockDisk):
             self.parent_link = self._read_parent_link()
         self._bat = _read_bat(sound, self._table_at, entries)
         self._verify_bat()
+        self.never_written = all(sector == ABSENT for sector in self._bat)
         self._bitmap: tuple[int, bytes] = -1, b""
 
     def _read_parent_link(self) -> ParentLink:

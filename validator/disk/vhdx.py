@@ -367,6 +367,8 @@ class VhdxDisk(BlockDisk):
         self.identifier = str(uuid.UUID(bytes_le=header[32:48]))
         self._bat = self._read_bat(metadata)
         self._verify_bat((log, bat, metadata.region))
+        if not metadata.leave_allocated:
+            self.never_written = all(entry & 7 in (_NOT_PRESENT, _ZERO) for entry in self._bat)
 
     def _read_bat(self, metadata: Metadata) -> "array[int]":
         section = "2.5 BAT"

@@ -27,10 +27,12 @@ class WitnessedDisk:
         self.container = disk.container
         self.recovered: tuple[Evidence, ...] = disk.recovered
         self.parent_differs: Evidence | None = None
+        self.never_written = disk.never_written
         self._disk = disk
         if parent is not None:
             disk.set_parent(parent)
             self.recovered += parent.recovered
+            self.never_written = bool(self.never_written and parent.never_written)
         self._stream = _RememberingStream(disk.alone)
         self._witness: Any = None
 

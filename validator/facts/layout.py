@@ -13,6 +13,9 @@ ESP_TYPES = ("c12a7328-f81f-11d2-ba4b-00a0c93ec93b", "ef")
 _DATA = (VolumeKind.NTFS, VolumeKind.FAT, VolumeKind.EXFAT)
 _TABLES = 64 * 1024
 """Partition tables lie within so many bytes of a disk's start and end, whatever its sectors."""
+_ALIGNED = 2**20
+"""Windows lets partitions begin at multiples of this."""
+_SAMPLES = 1024
 
 
 def file_length(source: FileSource) -> int:
@@ -51,11 +54,11 @@ def data_disk(
     """Whether it is certain that neither Windows nor anything to start it lies on the disk.
 
     All its volumes were read, or it was never initialised. A volume that is not read (BitLocker, ReFS,
-    another system's, one that does not verify) may hold a Windows.
+    another system's, one that does not verify) may hold a Windows, and so may a disk whose partition
+    table was wiped.
     """
     if partition_table.unknown is not None:
-        edge = min(_TABLES, disk.size)
-        return not any(disk.read_at(0, edge)) and not any(disk.read_at(disk.size - edge, edge))
+        return _holds_zeros(disk) if disk.never_written is None else disk.never_written
     table, found = partition_table.value, found_installations.value
     if table is None or found is None or found or has_esp(table):
         return False
@@ -63,3 +66,13 @@ def data_disk(
         volume.kind in _DATA or volume.partition.type_name == "Microsoft reserved"
         for volume in volumes.value or ()
     ) and not any(partition.active for partition in table.partitions)
+
+
+def _holds_zeros(disk: Disk) -> bool:
+    """Whether there are zeros at both ends, where the first partitions would begin, and all over the disk."""
+    edge = min(_TABLES, disk.size)
+    spread = max(_ALIGNED, disk.size // _SAMPLES // _ALIGNED * _ALIGNED)
+    starts = {*range(0, min(disk.size, _SAMPLES * _ALIGNED), _ALIGNED), *range(0, disk.size, spread)}
+    spans = [(0, edge), (disk.size - edge, edge)]
+    spans += [(start, min(4096, disk.size - start)) for start in sorted(starts)]
+    return not any(any(disk.read_at(start, length)) for start, length in spans)

@@ -114,14 +114,24 @@ def takes_attempt(annotation: Any) -> bool:
     return typing.get_origin(annotation) in (Attempt, Later)
 
 
-def own_failure(name: str, error: BaseException, who: str = "image-validator") -> Evidence:
+_US = "image-validator"
+_FAILED = " failed ("
+
+
+def own_failure(name: str, error: BaseException, who: str = _US) -> Evidence:
     """Evidence for a failure of this program or a plug-in: never an answer about the image."""
     if os.environ.get("IMAGE_VALIDATOR_DEBUG"):
         traceback.print_exception(error)
     return Evidence(
         Location(Layer.TOOL),
-        f"{who} failed ({type(error).__name__}: {error}) while it read “{name}”; "
+        f"{who}{_FAILED}{type(error).__name__}: {error}) while it read “{name}”; "
         "IMAGE_VALIDATOR_DEBUG=1 shows where",
         "an answer",
         effect=Effect.LOST,
     )
+
+
+def who_failed(evidence: Evidence) -> str:
+    """Whom evidence by `own_failure` names: the plug-in, or this program itself."""
+    who, failed, _ = evidence.found.partition(_FAILED)
+    return who if failed and who != _US else f"{_US} itself"

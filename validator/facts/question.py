@@ -13,6 +13,8 @@ class Question(NamedTuple):
     """Whether the pipeline converts the container afterwards."""
     nvme: bool = False
     """Whether the machine's disks will be NVMe."""
+    input_format: str | None = None
+    """What the image is read as, whatever its content says; None leaves it to the content."""
 
     @property
     def azure(self) -> bool:

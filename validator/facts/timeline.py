@@ -7,7 +7,7 @@ Sources: Microsoft, Win32_OperatingSystem (InstallDate), TIME_ZONE_INFORMATION (
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta, timezone
 from typing import Any, NamedTuple
 
@@ -24,6 +24,8 @@ from validator.windows.text import LineReader
 _GENERALIZED = "GENERALIZE_RESEAL"
 _TRANSITION = re.compile(r"Updating image state from \[IMAGE_STATE_(\w+)\] --> \[IMAGE_STATE_(\w+)\]")
 _UPGRADED = "source os"
+_FIRST_START = "Windows Setup began the first start"
+_STARTED = "Windows Setup began on the generalized image"
 _MOST_EVENTS = 256
 _MOST_UPGRADES = 32
 
@@ -69,7 +71,7 @@ def sysprep_runs(file_system: NtfsVolume) -> SysprepHistory | None:
 
 
 def starts(file_system: NtfsVolume) -> tuple[Event, ...]:
-    """The starts of a generalized image, and the ends of Windows Setup, in its logs."""
+    """The starts of a generalized image, the installation's own included, and the ends of Windows Setup."""
     found: dict[Event, None] = {}
     for path in PANTHER_LOGS:
         file = file_system.open(path)
@@ -77,7 +79,7 @@ def starts(file_system: NtfsVolume) -> tuple[Event, ...]:
             if not (match := _TRANSITION.search(line.text)):
                 continue
             if match[1].startswith(_GENERALIZED) and match[2] == "UNDEPLOYABLE":
-                found[Event(line.time, "started", "Windows Setup began on the generalized image")] = None
+                found[Event(line.time, "started", _FIRST_START)] = None
             elif match[2] == "COMPLETE":
                 found[Event(line.time, "started", "Windows Setup finished")] = None
     return tuple(found)[:_MOST_EVENTS]
@@ -109,14 +111,16 @@ def timeline(
 ) -> tuple[Event, ...]:
     """What happened to this Windows, the first first; what is not known when, before."""
     history, state = sysprep_runs.value, image_state.value
+    runs = history.log.runs if history is not None else ()
+    sealed = [run.ended for run in runs if run.ending is Ending.SUCCEEDED and run.ended is not None]
     events = [
         *_at(install_date, "installed", "Windows was installed"),
         *(upgrades.value or _unread(upgrades, "upgraded")),
         *_at(packages_changed, "updated", "the list of its packages last changed"),
-        *map(_run, history.log.runs[:_MOST_EVENTS] if history is not None else ()),
+        *map(_run, runs[:_MOST_EVENTS]),
         *_unread(sysprep_runs, "sysprep"),
         *_unread(image_state, "sealed"),
-        *(starts.value or _unread(starts, "started")),
+        *(_told(each, sealed) for each in starts.value or _unread(starts, "started")),
         *_at(shut_down_time, "shut down", "Windows was last shut down"),
     ]
     if state is not None and _GENERALIZED in str(state):
@@ -143,6 +147,19 @@ def _at(attempt: Attempt[datetime | None], kind: str, text: str) -> Iterator[Eve
 def _unread(attempt: Attempt[Any], kind: str) -> Iterator[Event]:
     if attempt.unknown is not None:
         yield Event(None, kind, f"could not be read: {attempt.unknown}")
+
+
+def _told(start: Event, sealed: Iterable[datetime]) -> Event:
+    """A start in its place: the installation's own comes from media that are generalized as well.
+
+    Args:
+        start: by a log of Windows Setup.
+        sealed: when sysprep succeeded, in the same local time.
+    """
+    time = start.time
+    if start.text != _FIRST_START or time is None or not any(each <= time for each in sealed):
+        return start
+    return start._replace(text=_STARTED)
 
 
 def _run(run: SysprepRun) -> Event:

@@ -47,7 +47,7 @@ def _accepted(judged: Judged, policy: Policy, path: str, today: date) -> Judged:
         return judged
     waivers = [each for each in policy.waivers if each.covers(judged.check.id, path)]
     active = next((each for each in waivers if not each.expired(today)), None)
-    if active is None and _suits_baseline(judged):
+    if not waivers and _suits_baseline(judged):
         active = _in_baseline(judged, policy.baseline)
     if active is not None:
         return judged._replace(status=Status.WAIVED, waiver=active, waived=judged.status)
@@ -65,8 +65,9 @@ def _in_baseline(judged: Judged, baseline: Baseline | None) -> Waiver | None:
 
 
 def _suits_baseline(judged: Judged) -> bool:
-    """Whether a baseline may accept it: it failed and blocks nothing."""
-    return judged.status is Status.FAILED and judged.severity is not Severity.ERROR
+    """Whether a baseline may accept it: it failed and blocks nothing, and no waiver for it has expired."""
+    unwaived = judged.waiver is None
+    return unwaived and judged.status is Status.FAILED and judged.severity is not Severity.ERROR
 
 
 def as_baseline(judgements: Iterable[Judgement], source: str) -> Baseline:

@@ -13,17 +13,27 @@ from validator.evidence import Evidence
 from validator.policy.search import content
 
 FORMAT_VERSION = 1
+MAX_SIZE = 16 * 2**20
+"""In bytes; some hundred thousand findings."""
+_OCTET = r"(?:25[0-5]|2[0-4]\d|1?\d?\d)"
+_PORT = r"\d{1,5}(?![-/.]?\d|\w)"
 _VARIES = re.compile(
-    r"""(?xi)
-    \{?[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\}?          # GUIDs
+    rf"""(?xi)
+    (?P<kept>
+        (?<![\w.-]){_OCTET}(?:\.{_OCTET}){{3}}(?!\.?[\w-])       # IPv4 addresses
+        | :{_PORT}
+        | \b(?:[lr]|local|remote)?port(?:s|number)?(?:\W{{1,3}}{_PORT})+
+    )
+    | \{{?[0-9a-f]{{8}}(?:-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}\}}?  # GUIDs
     | S-1-5-21(?:-\d+)+                                        # identifiers of machines and their accounts
     | \d+[-/]\d+[-/]\d+(?:[ T]\d+:\d+(?::\d+(?:[.,]\d+)?)?)?   # times
     | \d+(?:\.\d+)+                                           # versions
     | (?<=ControlSet)\d+
-    | \b(?<!Elements\\)(?=[a-f]*\d)[0-9a-f]{6,}\b              # identifiers in hexadecimal, none of settings
-    | (?<!\d)(?<!Elements\\)\d{4,}
+    | \b(?<!Elements\\)(?=[a-f]*\d)[0-9a-f]{{6,}}\b            # identifiers in hexadecimal, none of settings
+    | (?<![\da-z])(?<!Elements\\)\d{{4,}}(?![\da-z])           # long numbers that are no part of a word
     """
 )
+"""What differs in every build, but for what is kept: where something listens or goes to is no accident."""
 _LONGEST = 400
 """Characters of evidence that count."""
 
@@ -47,11 +57,18 @@ class Baseline(NamedTuple):
         return entries(check, evidence) <= self.entries
 
     def text(self) -> str:
-        """The file: JSON, in an order that depends on nothing but what it says."""
+        """The file: JSON, in an order that depends on nothing but what it says.
+
+        Raises:
+            ValueError: where it would be longer than what is read.
+        """
         accepted: dict[str, list[str]] = {}
         for entry in sorted(self.entries):
             accepted.setdefault(entry.check, []).append(entry.about)
-        return json.dumps({"format_version": FORMAT_VERSION, "accepted": accepted}, indent=2) + "\n"
+        text = json.dumps({"format_version": FORMAT_VERSION, "accepted": accepted}, indent=2) + "\n"
+        if len(text) > MAX_SIZE:  # ASCII: a character is a byte
+            raise ValueError(f"a baseline has at most {MAX_SIZE} bytes, and this would have {len(text)}")
+        return text
 
 
 def entries(check: str, evidence: Iterable[Evidence]) -> frozenset[Entry]:
@@ -62,7 +79,8 @@ def entries(check: str, evidence: Iterable[Evidence]) -> frozenset[Entry]:
 def _about(evidence: Evidence) -> str:
     where = evidence.where
     place = [where.path or where.layer.value, where.key, where.value, evidence.found]
-    return _VARIES.sub("#", " > ".join(part for part in place if part)[:_LONGEST])
+    text = " > ".join(part for part in place if part)[:_LONGEST]
+    return _VARIES.sub(lambda match: match["kept"] or "#", text)
 
 
 def read(path: str, source: str) -> Baseline:
@@ -73,7 +91,7 @@ def read(path: str, source: str) -> Baseline:
         ValueError: where it is none; the text names the file as `source`.
     """
     try:
-        data = json.loads(content(path).decode())
+        data = json.loads(content(path, MAX_SIZE).decode())
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{source}: expected a baseline in JSON: {error or 'too deep'}") from error
     version = data.get("format_version") if isinstance(data, dict) else None

@@ -32,7 +32,8 @@ _SEVERITIES = tuple(severity.value for severity in Severity)
 _ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _LONG_ROOTS = {"hkey_local_machine": "HKLM", "hkey_users": "HKU"}
-_NO_PATH = frozenset('*?"<>|:')
+_NO_PATH = frozenset('*?"<>|:%')
+"""What no path has in it; a variable would be taken for the name of a file, which is never there."""
 
 
 def read(path: str, *, with_baseline: bool = True) -> Policy:
@@ -212,8 +213,12 @@ def _file_entry(table: Table) -> FileEntry:
     path = given.replace("/", "\\")
     path = path[2:] if path[:2].lower() == "c:" else path
     path = path.strip("\\")
-    if not path or _NO_PATH & set(path) or {".", "..", ""} & set(path.split("\\")):
-        expected = "a path on the volume of Windows (C:), without wildcards"
+    parts = path.split("\\")
+    if _NO_PATH & set(path) or any(part != part.rstrip(". ") or not part for part in parts):
+        expected = (
+            "a path on the volume of Windows (C:), without wildcards, variables, and parts that end in a dot "
+            "or a blank"
+        )
         raise Wrong((*table.path, "path"), f"expected {expected}, found {cut(given)}")
     size, digest = table.get("size", int), table.text("sha256")
     if size is not None and size < 0:
@@ -227,4 +232,7 @@ def _service_entry(table: Table) -> ServiceEntry:
     name = table.required(table.text("name"), "name")
     if "\\" in name:
         raise Wrong((*table.path, "name"), f"expected the name of a service, found {cut(name)}")
-    return ServiceEntry(name, tuple(table.choices("start", START_WORDS, "way to start")))
+    start = tuple(table.choices("start", START_WORDS, "way to start"))
+    if "start" in table.data and not start:
+        raise Wrong((*table.path, "start"), "expected one at least, found none")
+    return ServiceEntry(name, start)

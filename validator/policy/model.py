@@ -50,7 +50,11 @@ class Waiver(NamedTuple):
             return self.check == check
         from pathlib import PurePath
 
-        return PurePath(os.path.abspath(path)).match(self.image)
+        try:
+            path = os.path.abspath(path)
+        except OSError:
+            pass  # the working directory is gone; the path is all there is
+        return PurePath(path).match(self.image)
 
     def expired(self, today: date) -> bool:
         """Whether its last day is over."""
@@ -99,6 +103,18 @@ class Policy(NamedTuple):
             return own
         lowered = ruled.rank > check.severity[profile].rank
         return max(ruled, own, key=lambda each: each.rank) if lowered else ruled
+
+    def idle(self, checks: Iterable[Check], profile: str) -> tuple[str, ...]:
+        """Sentences about what it says of checks that a profile does not ask, and so has no effect."""
+        asked = [each for each in self.catalogue(checks) if profile in each.severity]
+        known = {name for each in asked for name in (each.id, each.family)}
+        named = [("select", name) for name in self.select]
+        named += [("severity", check) for check, severities in self.severity.items() if profile in severities]
+        return tuple(
+            f"{key}: {name} has no effect, since {profile} does not ask it"
+            for key, name in named
+            if name not in known
+        )
 
     @property
     def digest(self) -> str:

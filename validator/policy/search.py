@@ -53,15 +53,15 @@ def _has_table(project: str) -> bool:
     return isinstance(tools, dict) and "image-validator" in tools
 
 
-def content(path: str) -> bytes:
+def content(path: str, most: int = MAX_SIZE) -> bytes:
     """What stands in a file of a policy.
 
     Raises:
         OSError: where it cannot be read.
-        ValueError: where it is longer than `MAX_SIZE`.
+        ValueError: where it is longer than `most` bytes.
     """
     with open(path, "rb") as file:
-        data = file.read(MAX_SIZE + 1)
-    if len(data) > MAX_SIZE:
-        raise ValueError(f"expected at most {MAX_SIZE} bytes, found more")
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise ValueError(f"expected at most {most} bytes, found more")
     return data

@@ -31,6 +31,9 @@ _BREAK = re.compile(r"\s*\n\s*")
 _INVISIBLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 _MOST_SHOWN = 60
 """Characters of a value that is wrong."""
+_MOST_NAMED = 8
+"""Names that are all given where none of them was meant."""
+_MOST_NUMBER = 2**64
 MAX_LINE = 16 * 2**10
 """Characters; the parsers take time by the square of the parts of a dotted key."""
 _MOST_PARSED = 256 * 2**10
@@ -77,10 +80,10 @@ class Table:
         self.path = path
         self._asked: list[str] = []
 
-    def get(self, key: str, kind: type[T]) -> T | None:
-        """The value of a key, or None where it is not there."""
+    def get(self, key: str, kind: type[T], expected: str = "") -> T | None:
+        """The value of a key, or None where it is not there; `expected` are words for it."""
         self._asked.append(key)
-        return _typed(self.data[key], kind, (*self.path, key)) if key in self.data else None
+        return _typed(self.data[key], kind, (*self.path, key), expected) if key in self.data else None
 
     def required(self, value: T | None, key: str) -> T:
         """A value that has to be there."""
@@ -88,9 +91,9 @@ class Table:
             raise Wrong(self.path, f"expected {key}, found no such key")
         return value
 
-    def text(self, key: str, *, empty: bool = False) -> str | None:
+    def text(self, key: str, *, empty: bool = False, expected: str = "") -> str | None:
         """A text on one line that is not empty, in which everything can be seen."""
-        text = self.get(key, str)
+        text = self.get(key, str, expected)
         return None if text is None else _one_line(text, (*self.path, key), empty=empty)
 
     def texts(self, key: str) -> tuple[str, ...]:
@@ -103,16 +106,17 @@ class Table:
 
     def choice(self, key: str, known: Collection[str], what: str) -> str | None:
         """One of the names that are known."""
-        name = self.text(key)
+        few = len(known) <= _MOST_NAMED
+        name = self.text(key, expected=f"one of {', '.join(known)}" if few else "")
         if name is not None and (why := fault(name, known, what)):
-            raise Wrong((*self.path, key), why)
+            raise Wrong((*self.path, key), why + (_all(known) if few else ""))
         return name
 
     def choices(self, key: str, known: Collection[str], what: str) -> Iterator[str]:
         """Some of the names that are known."""
         for name in self.texts(key):
             if why := fault(name, known, what):
-                raise Wrong((*self.path, key), why)
+                raise Wrong((*self.path, key), why + (_all(known) if len(known) <= _MOST_NAMED else ""))
             yield name
 
     def table(self, key: str) -> "Table | None":
@@ -130,10 +134,17 @@ class Table:
         """Refuse what nobody asked for."""
         for key in self.data:
             if why := fault(key, self._asked, "key"):
-                raise Wrong((*self.path, key), f"{why} (there are {', '.join(self._asked)})")
+                raise Wrong((*self.path, key), why + _all(self._asked))
 
 
-def _typed(value: object, kind: type[T], path: Path) -> T:
+def _all(names: Collection[str]) -> str:
+    return f" (there are {', '.join(dict.fromkeys(names))})"
+
+
+def _typed(value: object, kind: type[T], path: Path, expected: str = "") -> T:
+    if isinstance(value, int) and not -_MOST_NUMBER < value < _MOST_NUMBER:
+        # Python writes no number of thousands of digits, which a message would.
+        raise Wrong(path, f"expected {expected or _WORDS[kind]}, found a number beyond 64 bits")
     # True is an int and a time with a date is a date, but neither is meant.
     if isinstance(value, kind) and (kind is bool or not isinstance(value, (bool, datetime))):
         return value
@@ -142,7 +153,7 @@ def _typed(value: object, kind: type[T], path: Path) -> T:
         found = cut(str(value).lower() if isinstance(value, bool) else repr(value))
     elif isinstance(value, date):
         found = cut(value.isoformat())
-    raise Wrong(path, f"expected {_WORDS[kind]}, found {found}")
+    raise Wrong(path, f"expected {expected or _WORDS[kind]}, found {found}")
 
 
 def _one_line(text: str, path: Path, *, empty: bool = False) -> str:

@@ -30,7 +30,8 @@ class Annotation(NamedTuple):
 def annotations(run: RunReport, style: Style, most: int) -> Iterator[Annotation]:
     """The remarks about a run, at most `most` of each level: what is beyond is named in the last."""
     names = image_names(run)
-    told = [_verdict(run, image, name) for image, name in zip(run.images, names)]
+    told = [Annotation(Severity.ERROR, "nothing to check", shortened(each, LONGEST)) for each in run.lacks]
+    told += [_verdict(run, image, name) for image, name in zip(run.images, names)]
     told += [Annotation(Severity.WARNING, "policy", shortened(each, LONGEST)) for each in run.warnings]
     if not style.quiet:
         found = (_alert(each, names[each.image]) for each in alerts(run))

@@ -1,11 +1,13 @@
 """JUnit XML: a suite per image, a case per finding; what Azure, GitLab, Jenkins and others read.
 
+What had no image to judge has a suite of its own, a case each.
+
 There is no standard. This keeps to what the schemas of Ant (windyroad) and of Jenkins' xunit both allow:
 every attribute and element of a suite that the first demands, one outcome per case, output of suites only.
 """
 
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from xml.etree.ElementTree import Element, SubElement
 
@@ -40,22 +42,54 @@ def _document(run: RunReport, lines: int) -> str:
     # A reader takes a dot for the border between a package and a class.
     packages = told_apart(_harmless(name).replace(".", "_") for name in image_names(run))
     for number, (image, package) in enumerate(zip(run.images, packages)):
-        suites.append(_suite(run, image, package, number, lines))
+        suites.append(_image(run, image, package, number, lines))
+    if run.lacks:
+        suites.append(_lacking(run))
     ElementTree.indent(suites)
     text: str = ElementTree.tostring(suites, encoding="unicode")
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n'
 
 
-def _suite(run: RunReport, image: Report, package: str, number: int, lines: int) -> Element:
+def _image(run: RunReport, image: Report, package: str, number: int, lines: int) -> Element:
     titles = told_apart(_text(f"{each.check.id}: {each.check.title}") for each in image.findings)
     cases = [_case(run, package, *each, lines) for each in zip(image.findings, titles)]
+    properties = {
+        "version": run.tool_version,
+        "profile": image.profile,
+        "verdict": image.verdict.value,
+        "summary": image.summary,
+    }
+    out = "\n".join(_out(run, image, lines))
+    return _suite(run, image.path, package, number, cases, properties, out, image.duration_ms)
+
+
+def _lacking(run: RunReport) -> Element:
+    cases = []
+    for text, title in zip(map(_text, run.lacks), told_apart(map(_text, run.lacks))):
+        case = Element("testcase", name=title, classname="image-validator.images", time=_UNTIMED)
+        SubElement(case, "error", type="nothing to check", message=text).text = text
+        cases.append(case)
+    properties = {"version": run.tool_version, "profile": run.profile}
+    return _suite(run, "nothing to check", "image-validator", len(run.images), cases, properties, "", 0)
+
+
+def _suite(
+    run: RunReport,
+    name: str,
+    package: str,
+    number: int,
+    cases: Sequence[Element],
+    properties: Mapping[str, str],
+    out: str,
+    duration_ms: float,
+) -> Element:
     counts = {
         outcome: sum(case.find(outcome) is not None for case in cases)
         for outcome in ("failure", "error", "skipped")
     }
     suite = Element(
         "testsuite",
-        name=_text(f"image-validator {image.path}"),
+        name=_text(f"image-validator {name}"),
         package=package,
         id=str(number),
         hostname="localhost",
@@ -64,18 +98,13 @@ def _suite(run: RunReport, image: Report, package: str, number: int, lines: int)
         failures=str(counts["failure"]),
         errors=str(counts["error"]),
         skipped=str(counts["skipped"]),
-        time=f"{image.duration_ms / 1000:.3f}",
+        time=f"{duration_ms / 1000:.3f}",
     )
-    properties = SubElement(suite, "properties")
-    for name, value in (
-        ("version", run.tool_version),
-        ("profile", image.profile),
-        ("verdict", image.verdict.value),
-        ("summary", image.summary),
-    ):
-        SubElement(properties, "property", name=name, value=_text(value))
+    listed = SubElement(suite, "properties")
+    for key, value in properties.items():
+        SubElement(listed, "property", name=key, value=_text(value))
     suite.extend(cases)
-    SubElement(suite, "system-out").text = "\n".join(_out(run, image, lines))
+    SubElement(suite, "system-out").text = out
     SubElement(suite, "system-err")
     return suite
 

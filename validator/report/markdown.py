@@ -20,7 +20,7 @@ from validator.judging import Judged, Verdict
 from validator.report.formats import Style
 from validator.report.model import Report, RunReport
 from validator.report.printable import shortened
-from validator.report.text import about, rows
+from validator.report.text import about, in_family, rows
 
 _COMMENT_LIMIT = 65_536
 """Bytes; GitHub takes as many characters in a comment, the other hosts more."""
@@ -92,8 +92,10 @@ def _sections(run: RunReport, style: Style) -> Iterator[_Section]:
     answer = images[0].verdict.value if len(images) == 1 else ", ".join(counts) or "nothing to check"
     yield _Section(0, [f"## image-validator: {answer}\n"])
     if images:
-        columns = "| verdict | image | errors | warnings | notices | not answered |\n"
-        yield _Section(0, [_row(image) for image in images], f"\n{columns}|---|---|--:|--:|--:|--:|\n")
+        accepted = any(each.status is Status.WAIVED for image in images for each in image.findings)
+        names = ["errors", "warnings", "notices", "not answered", *(["accepted"] if accepted else [])]
+        head = f"\n| verdict | image | {' | '.join(names)} |\n|---|---|{'--:|' * len(names)}\n"
+        yield _Section(0, [_row(image, accepted=accepted) for image in images], head)
     yield _Section(1, [f"- policy: {_prose(warning)}\n" for warning in run.warnings], "\n")
     for image in images:
         yield from _image(image, style, alone=len(images) == 1)
@@ -109,10 +111,11 @@ def _asked(run: RunReport) -> str:
     return ", ".join([*words, *map(str, run.plugins)])
 
 
-def _row(image: Report) -> str:
+def _row(image: Report, *, accepted: bool) -> str:
     failed = [each for each in image.findings if each.status is Status.FAILED]
     counts = [sum(each.severity is severity for each in failed) for severity in Severity]
-    counts.append(sum(each.status is Status.UNKNOWN for each in image.findings))
+    others = (Status.UNKNOWN, Status.WAIVED) if accepted else (Status.UNKNOWN,)
+    counts += [sum(each.status is status for each in image.findings) for status in others]
     verdict = f"{_SIGNS[image.verdict]} {image.verdict.value}"
     return f"| {verdict} | {_prose(image.path)} | {' | '.join(map(str, counts))} |\n"
 
@@ -131,8 +134,11 @@ def _image(image: Report, style: Style, *, alone: bool) -> Iterator[_Section]:
     yield _Section(1, [_in_full(image, each) for each in failed[Severity.ERROR]])
     yield _Section(1, [_unanswered(image, group) for group in image.unanswered])
     # An error's remedy covers the warnings of its family.
-    mended = {each.check.family for each in failed[Severity.ERROR]}
-    warnings = [_in_short(each, mended=each.check.family in mended) for each in failed[Severity.WARNING]]
+    mended = {each.check.family for each in failed[Severity.ERROR] if in_family(each.check)}
+    warnings = [
+        _in_short(each, mended=in_family(each.check) and each.check.family in mended)
+        for each in failed[Severity.WARNING]
+    ]
     yield _Section(2, warnings, "\n#### Warnings\n\n")
     accepted = of_status[Status.WAIVED]
     yield _folded(f"{len(accepted)} accepted", [_accepted(each) for each in accepted])
@@ -161,7 +167,8 @@ def _unanswered(image: Report, group: Sequence[Judged]) -> str:
     first = min(group, key=lambda each: each.severity.rank)
     names = ", ".join(f"`{each.check.id}`" for each in group)
     if len(group) > 1:
-        names = f"{len(group)} checks\n\n<details><summary>Which</summary>\n\n{names}\n\n</details>"
+        whole = "all " if len(group) == len(image.findings) else ""
+        names = f"{whole}{len(group)} checks\n\n<details><summary>Which</summary>\n\n{names}\n\n</details>"
     parts = [f"\n#### not answered: {names}\n"]
     if first.message != image.summary:
         parts.append(f"\n**Why:** {_prose(first.message)}\n")

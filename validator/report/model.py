@@ -135,6 +135,8 @@ class RunReport:
     """None where there is none."""
     warnings: tuple[str, ...] = ()
     """What is wrong with the policy as of this run, in sentences: waivers that accepted nothing."""
+    lacks: tuple[str, ...] = ()
+    """Where the user asked for images and there were none."""
 
     def fails(self, judged: Judged) -> bool:
         """Whether a finding is one that fails the command by itself."""

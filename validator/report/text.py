@@ -3,7 +3,8 @@
 import textwrap
 from collections.abc import Iterable, Iterator
 
-from validator.checks.model import EXPECTATIONS, Remedy, Severity, Status
+from validator.checks.model import EXPECTATIONS, Check, Remedy, Severity, Status
+from validator.disk.container import Container
 from validator.evidence import Evidence, Location
 from validator.facts.model import Unknown
 from validator.judging import Judged, Verdict
@@ -26,6 +27,10 @@ _MOST_COMMANDS = 3
 """Commands of a warning that are."""
 _MOST_NAMES = 20
 """Checks that are named without --verbose though nothing is wrong; more are counted."""
+_MOST_UNANSWERED = 12
+"""Checks that are named though one reason leaves them open."""
+_LONGEST_EXPECTED = 60
+"""Characters of what was expected that a warning's line has room for."""
 
 
 def render(run: RunReport, style: Style) -> str:
@@ -52,7 +57,7 @@ class _Page:
         if quiet:
             return
         yield from self._failures(report, verbose)
-        yield from self._unknowns(report)
+        yield from self._unknowns(report, verbose)
         yield from self._accepted(report, verbose)
         yield ""
         if verbose:
@@ -85,12 +90,13 @@ class _Page:
             if judged.message != report.summary:
                 yield from self._prose(judged.message, 4)
             error = judged.severity is Severity.ERROR
+            related = in_family(judged.check)
             # An error's remedy covers the warnings of its family.
-            covered = judged.remedy in remedies or (judged.check.family in mended and not error)
+            covered = judged.remedy in remedies or (related and judged.check.family in mended and not error)
             if judged.remedy and (verbose or not covered):
                 remedies.add(judged.remedy)
-                mended |= {judged.check.family} if error and judged.check.family != EXPECTATIONS else set()
-                yield from self._remedy(judged.remedy, whole=error or verbose)
+                mended |= {judged.check.family} if error and related else set()
+                yield from self._remedy(judged.remedy, whole=error or verbose or not related)
                 if judged.references and (error or verbose):
                     yield from self._labelled("see", judged.references[0])
             # What one finding showed, the next need not repeat.
@@ -113,7 +119,7 @@ class _Page:
         return self._paint(judged.severity.value, "bold", _SEVERITY_COLOURS[judged.severity])
 
     def _remedy(self, remedy: Remedy, *, whole: bool = True) -> Iterator[str]:
-        """What to do; the commands of a warning speak for themselves."""
+        """What to do; the commands of a warning of ours speak for themselves."""
         label = "to do"
         if whole or not remedy.commands:
             yield from self._labelled(label, remedy.text)
@@ -126,14 +132,22 @@ class _Page:
         if len(remedy.commands) > most:
             yield from self._labelled("and", f"{len(remedy.commands) - most} more (--verbose)")
 
-    def _unknowns(self, report: Report) -> Iterator[str]:
+    def _unknowns(self, report: Report, verbose: bool) -> Iterator[str]:
         """What could not be answered, together where it is for the same reason."""
         for members in report.unanswered:
             first = min(members, key=lambda each: each.severity.rank)
             yield ""
             label = "not answered"
             names = ", ".join(each.check.id for each in members)
-            first_line, *more = self._prose(f"{label}: {names}", 2, hanging=4)
+            many = len(members) > _MOST_UNANSWERED
+            what = names
+            if many:
+                whole = len(members) == len(report.findings)
+                what = (
+                    f"all {len(members)} checks" if whole else f"{first.check.id} and {len(members) - 1} more"
+                )
+                what += "" if verbose else " (--verbose lists them)"
+            first_line, *more = self._prose(f"{label}: {what}", 2, hanging=4)
             yield first_line.replace(label, self._paint(label, "bold", "yellow"), 1)
             yield from more
             if first.message != report.summary:
@@ -141,6 +155,8 @@ class _Page:
             yield from self._evidence(first.evidence)
             if first.remedy:
                 yield from self._remedy(first.remedy)
+            if many and verbose:
+                yield from self._labelled("checks", names)
 
     def _accepted(self, report: Report, verbose: bool) -> Iterator[str]:
         """What the policy accepts, together where it is for the same reason."""
@@ -175,7 +191,8 @@ class _Page:
                 place = "\\".join(part for part in (hive, where.key, where.value) if part)
             else:
                 place = place_of(where)
-            yield from self._labelled("found", f"{place}: {each.found}")
+            wanted = f", expected {each.expected}" if 0 < len(each.expected) <= _LONGEST_EXPECTED else ""
+            yield from self._labelled("found", f"{place}: {each.found}{wanted}")
 
     # -- the rest ------------------------------------------------------------------------------
 
@@ -235,6 +252,11 @@ class _Page:
         return f"\x1b[{codes}m{text}\x1b[0m"
 
 
+def in_family(check: Check) -> bool:
+    """Whether a remedy may stand for others of the family: users and plug-ins only share its name."""
+    return check.family != EXPECTATIONS and check.distribution is None
+
+
 def _overridden(judged: Judged) -> str:
     return f" ({judged.overridden.value} without the policy)" if judged.overridden else ""
 
@@ -287,15 +309,25 @@ def about(report: Report) -> Iterator[tuple[str, str]]:
     if not isinstance(facts.container, Unknown):
         container = facts.container
         words = [container.subformat, container.format.upper()]
-        words.append(f"of {size(container.virtual_size)} in a file of {size(container.file_size)}")
+        words.append(f"of {size(container.virtual_size)}")
         if not isinstance(facts.partition_table, Unknown):
             words.append(f"with {facts.partition_table.scheme.upper()}")
-        yield "disk", " ".join(word for word in words if word)
+        yield "disk", f"{' '.join(word for word in words if word)}, in a file {_beside(container)}"
     if report.plugins:
         yield "plug-ins", ", ".join(map(str, report.plugins))
     reads = f"{report.io.reads} read{'' if report.io.reads == 1 else 's'}"
     cost = f"{size(report.io.bytes_read)} in {reads}, {report.duration_ms / 1000:.2f} s"
     yield "read", f"{cost}, profile {report.profile}"
+
+
+def _beside(container: Container) -> str:
+    """How large the file is; where it is about as large as the disk, by how much more or less."""
+    difference = container.file_size - container.virtual_size
+    if abs(difference) * 100 >= container.virtual_size:
+        return f"of {size(container.file_size)}"
+    if not difference:
+        return "of the same size"
+    return f"{size(abs(difference))} {'larger' if difference > 0 else 'smaller'}"
 
 
 def size(count: int) -> str:

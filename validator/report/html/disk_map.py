@@ -13,6 +13,8 @@ from validator.report.text import size
 
 _SHARES = 200
 """Steps of a width. Each is a class, since the page's policy lets no element have a style of its own."""
+_NARROW = 16
+"""Of these steps: what has fewer is widened, on a small screen at least."""
 _ALIGNMENT = 1 << 20
 """Bytes. Partitions begin at multiples of it; gaps of no more say nothing."""
 _DATA = (VolumeKind.NTFS, VolumeKind.FAT, VolumeKind.EXFAT)
@@ -52,7 +54,8 @@ def disk_map(facts: ReportFacts) -> Markup:
         )
         for part in parts
     )
-    note = "Drawn to scale; what would be too narrow to see is widened."
+    narrow = any(part.size * _SHARES // _length(facts, table) < _NARROW for part in parts)
+    note = "Drawn to scale; what would be too narrow to see is widened." if narrow else "Drawn to scale."
     # The table says the same, and better, to who cannot see the bar.
     bar = tag("ol", *shown, class_="map", aria_hidden="true")
     return tag("figure", bar, _legend(parts), tag("figcaption", note, class_="aside"))

@@ -133,8 +133,8 @@ class Page:
         names = list(dict.fromkeys(each.check.id for each in members))
         words = [tag("b", f"{len(names)} checks" if len(names) > _MOST_NAMES else ", ".join(names))]
         # What the cause of the verdict says need not be said again below it.
-        if messages[0] != self._report.summary:
-            words += [Markup(" "), _message(first)]
+        above = messages[0] == self._report.summary
+        words += [Markup(" "), tag("span", "(see above)", class_="aside") if above else _message(first)]
         head = tag(
             "summary",
             tag("span", _mark(sign), label, class_="label"),
@@ -177,7 +177,10 @@ class Page:
             tag("p", f"{len(names)} {status.value}: {', '.join(names)}", class_="aside")
             for status, names in left_out.items()
         )
-        return self._section("Checks", listed, *rest, name="results")
+        # Above a check that passed, “error” alone would contradict it.
+        names = (tag("span", name) for name in ("Result", "If it fails", "Check"))
+        columns = tag("p", *names, class_="columns", aria_hidden="true")
+        return self._section("Checks", columns, listed, *rest, name="results")
 
     def _in_brief(self, index: int) -> bool:
         """Whether a check has a row in a long report: what is wanting, and one reason once."""
@@ -192,7 +195,7 @@ class Page:
             "summary",
             tag("span", _mark(MARKS[status]), status.value, class_="status"),
             " ",
-            tag("span", judged.severity.value, class_="severity"),
+            tag("span", judged.severity.value, class_="severity", title="if it fails"),
             " ",
             tag("span", tag("b", check.id), " ", _message(judged), class_="what"),
         )
@@ -290,13 +293,19 @@ def _timeline(events: Sequence[Event]) -> Markup:
     if not events:
         return tag("p", "The image has nothing that says when.", class_="aside")
     items = (
-        tag("li", _time(event.time), " ", tag("span", tag("b", event.kind), " ", tag("bdi", event.text)))
+        tag("li", _time(event.time), " ", tag("span", tag("bdi", event.text), _kind(event)))
         for event in events
     )
     parts = [tag("ol", *items, role="list")]
     if any(event.time is not None and event.time.tzinfo is None for event in events):
         parts.append(tag("p", "Local time is that of a log on the machine; it has no zone.", class_="aside"))
     return joined(*parts)
+
+
+def _kind(event: Event) -> Markup:
+    """What kind of event it is, where its text does not say so itself."""
+    said = event.kind in event.text
+    return Markup() if said else joined(" ", tag("span", f"({event.kind})", class_="aside"))
 
 
 def _time(time: datetime | None) -> Markup:

@@ -44,9 +44,10 @@
     bar.setAttribute("role", "search");
     for (const [key, known] of values) {
       const set = chosen.get(key);
-      const group = make("div", {}, make("span", { className: "name", textContent: key[0].toUpperCase() + key.slice(1) }));
+      const title = key === "severity" ? "If it fails" : key[0].toUpperCase() + key.slice(1);
+      const group = make("div", {}, make("span", { className: "name", textContent: title }));
       group.setAttribute("role", "group");
-      group.setAttribute("aria-label", key);
+      group.setAttribute("aria-label", title);
       for (const value of known.filter((each) => rows.some((row) => row.dataset[key] === each))) {
         const count = make("span", { className: "count" });
         const button = make("button", { type: "button" }, value, " ", count);
