@@ -81,6 +81,14 @@ TestOverlay = OverlayModel.TestCase
 TestOverlay.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
 
 
+def test_a_short_page_of_a_view_that_grew() -> None:
+    """Behind what was laid there, the page is zero, wherever the read begins."""
+    view = Overlay(Bytes(bytes(185)))
+    view.lay(120, b"x" * 60)
+    view.grow(3 * PAGE)
+    assert view.read_at(2716, 6000) == bytes(6000)
+
+
 @given(size=SIZES)
 @settings(max_examples=20, deadline=None)
 def test_what_nothing_was_laid_over_is_the_source_itself(size: int) -> None:

@@ -412,8 +412,9 @@ class Overlay:
             for page in range(offset // PAGE, -(-end // PAGE)):
                 if (content := self._pages.get(page)) is not None:
                     start = page * PAGE
-                    first, last = max(offset, start), min(end, start + len(content))
-                    data[first - offset : last - offset] = content[first - start : last - start]
+                    # A page that was the last of a view that has grown since is shorter than the others.
+                    if (first := max(offset, start)) < (last := min(end, start + len(content))):
+                        data[first - offset : last - offset] = content[first - start : last - start]
         return bytes(data)
 
 
