@@ -10,6 +10,7 @@ import errno
 import os
 import re
 from collections.abc import Callable, Iterator
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -322,8 +323,7 @@ def _needed() -> set[str]:
     return needed
 
 
-@pytest.mark.parametrize("error", [MemoryError, RecursionError, OSError])
-@pytest.mark.parametrize("fact", FACTS)
+@pytest.mark.parametrize(("fact", "error"), zip(FACTS, cycle([MemoryError, RecursionError, OSError])))
 def test_any_fact_may_fail(
     fact: str,
     error: type[Exception],
