@@ -323,7 +323,7 @@ def _needed() -> set[str]:
     return needed
 
 
-@pytest.mark.parametrize(("fact", "error"), zip(FACTS, cycle([MemoryError, RecursionError, OSError])))
+@pytest.mark.parametrize(("fact", "error"), list(zip(FACTS, cycle([MemoryError, RecursionError, OSError]))))
 def test_any_fact_may_fail(
     fact: str,
     error: type[Exception],
