@@ -612,13 +612,6 @@ def test_every_input_and_output_is_on_its_page(page: str, declared: Callable[[],
     assert [name for cell in cells for name in re.findall(r"`([\w-]+)`", cell)] == declared()
 
 
-@pytest.mark.parametrize("page", sorted(PAGES.glob("*.md")), ids=lambda path: path.name)
-def test_links_of_the_pages_lead_somewhere(page: Path) -> None:
-    """Files of this repository."""
-    for target in re.findall(r"\]\(([^)#]+)(?:#[\w-]+)?\)", page.read_text()):
-        assert (page.parent / target).exists() or target.startswith("https://"), target
-
-
 # --- all shell -----------------------------------------------------------------------------------
 
 SCRIPTS = {

@@ -38,6 +38,7 @@ def validate(
     nvme: bool = False,
     picture: bool = False,
     timeline: bool = False,
+    data_disk: bool = False,
 ) -> Report:
     """Judge one image.
 
@@ -53,6 +54,7 @@ def validate(
         nvme: whether the machine's disks will be NVMe.
         picture: whether the report has what `inspect` shows beside what was judged.
         timeline: whether it has what happened to the installation, and when.
+        data_disk: whether it says that nothing on the disk could start, so that it is no image.
 
     Returns:
         The report. Whatever is wrong with the image, its file included, is said there.
@@ -94,7 +96,7 @@ def validate(
         layers = _layers(installation)
         shown = _picture(installation) if picture else None
         life = _timeline(installation) if timeline else None
-        data_disk = facts.attempt("data_disk").value is True
+        data_disk = data_disk and facts.attempt("data_disk").value is True
         if evidence := files.changed():
             judgement = distrust(judgement, evidence)
             data_disk = False

@@ -73,6 +73,7 @@ def command(
                     will_convert=will_convert,
                     nvme=nvme,
                     timeline="html" in reporting.formats,
+                    data_disk=packer_manifest is not None,
                 )
                 for path in paths
             )

@@ -57,11 +57,6 @@ class Diagnosis(NamedTuple):
     words: tuple[Evidence, ...]
     """The last fatal lines as they are."""
 
-    @property
-    def log(self) -> str | None:
-        """Where it stands."""
-        return self.words[0].where.path if self.words else None
-
 
 def diagnosis(
     setup_status: Attempt[SetupStatus],
