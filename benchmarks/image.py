@@ -7,7 +7,10 @@ a disk whose blocks nearly all hold something. The bytes are synthetic: see READ
 
 from __future__ import annotations
 
+import json
 import random
+import struct
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -65,6 +68,27 @@ LARGE = Shape(
 )  # fmt: skip
 """127 GiB, 45,000 files in 18,000 folders, hives of 36 and 11 MB."""
 
+CONTAINERS = {
+    "vhdx": Qemu("vhdx", ".vhdx", ("subformat=dynamic",)),
+    "vhd": Qemu("vpc", ".vhd", ("subformat=dynamic", "force_size=on")),
+}
+
+
+def shape_of(*, disk: int = 8, files: int = 10_000, software: int = 10) -> Shape:
+    """A disk of so many GiB and files, with a SOFTWARE hive of about so many MB."""
+    return replace(
+        LARGE,
+        disk_size=disk * GiB,
+        folders=files // 5,
+        programs=files // 5,
+        classes=max(0, software * 1_000_000 - OTHER_KEYS) // CLASS,
+        devices=3_000,
+    )
+
+
+CLASS, OTHER_KEYS = 400, 300_000
+"""Bytes of a SOFTWARE hive: of each class, and of all the rest."""
+
 
 def describe(shape: Shape) -> Disk:
     """The disk: EFI system partition, Microsoft reserved partition, Windows."""
@@ -74,10 +98,12 @@ def describe(shape: Shape) -> Disk:
     return Disk((Esp(), Msr(), volume), size=shape.disk_size)
 
 
-def path_of(shape: Shape = LARGE) -> Path:
-    """The dynamic VHDX, in the cache of the factory: built now (minutes), or before."""
-    options = () if shape.block_size is None else (f"block_size={shape.block_size}",)
-    return build(describe(shape), Qemu("vhdx", ".vhdx", ("subformat=dynamic", *options)))
+def path_of(shape: Shape = LARGE, container: str = "vhdx") -> Path:
+    """The dynamic VHDX (or VHD), in the cache of the factory: built now (minutes), or before."""
+    chosen = CONTAINERS[container]
+    if shape.block_size is not None:
+        chosen = replace(chosen, options=(*chosen.options, f"block_size={shape.block_size}"))
+    return build(describe(shape), chosen)
 
 
 @dataclass(frozen=True)
@@ -169,7 +195,17 @@ def _files(shape: Shape) -> Iterator[File]:
         yield File(rf"{folder}\component.inf", b"[Version]\r\n")
     for number in range(shape.programs):
         yield File(rf"{presets.SYSTEM32}\library-{number:05}.dll", b"MZ%05d" % number)
+    yield File(rf"{presets.SYSTEM32}\cmd.exe", _program())
+
+
+def _program() -> bytes:
+    """The headers of a 64-bit program: libguestfs takes no disk for Windows that has no cmd.exe."""
+    dos = b"MZ".ljust(0x3C, b"\0") + struct.pack("<I", 0x40)
+    coff = b"PE\0\0" + struct.pack("<HHIIIHH", 0x8664, 0, 0, 0, 0, 0xF0, 0x22)
+    return dos + coff + struct.pack("<H", 0x20B).ljust(0xF0, b"\0")
 
 
 if __name__ == "__main__":
-    print(path_of())
+    asked = json.loads(sys.argv[1]) if sys.argv[1:] else None
+    container = asked.pop("container") if asked else "vhdx"
+    print(path_of(shape_of(**asked) if asked else LARGE, container))

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from validator.checks import ALL_CHECKS
+from validator.checks import own_checks
 from validator.checks.pages import index, page
 from validator.windows.sysprep_failures import Failure, knowledge
 
@@ -14,8 +14,9 @@ FAILURES = DOCS / "sysprep-failures.md"
 
 def pages() -> dict[Path, str]:
     """Every generated page by its path."""
-    generated = {CHECKS / f"{check.id}.md": page(check) for check in ALL_CHECKS}
-    return {CHECKS / "README.md": index(ALL_CHECKS), **generated, FAILURES: failures_page()}
+    checks = own_checks()
+    generated = {CHECKS / f"{check.id}.md": page(check) for check in checks}
+    return {CHECKS / "README.md": index(checks), **generated, FAILURES: failures_page()}
 
 
 def failures_page() -> str:

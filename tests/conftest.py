@@ -6,6 +6,7 @@ import bz2
 import gzip
 import lzma
 import os
+import signal
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
@@ -18,6 +19,12 @@ from tests.images.containers import Container
 
 CORPUS_VARIABLE = "IMAGE_VALIDATOR_TEST_DATA"
 """Names a folder whose `corpus` holds hives, logs and containers made by others (see its INDEX.md)."""
+
+
+def pytest_configure() -> None:
+    """What tests interrupt can be interrupted, also where they run in the background of a shell."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

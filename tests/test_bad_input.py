@@ -601,7 +601,7 @@ def test_nobody_has_to_listen_to_standard_error(
     command: Command, image: Image, tmp_path: Path, how: str, arguments: list[str], code: int
 ) -> None:
     """A full disk behind it, or a reader that left, is no verdict: the exit code is what it was."""
-    script = "from validator.cli import main, receipts\nreceipts._EVERY = 0.0\nmain()"
+    script = "from validator.cli import main, progress\nprogress._EVERY = 0.0\nmain()"
     places = {"good": image(generalized()), "folder": tmp_path, "out": tmp_path / "out" / "receipt.json"}
     places["out"].parent.mkdir()
     if how == "full":

@@ -12,12 +12,14 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import click
 import jsonschema
 import pytest
 
 import validator
 from tests.command import ROOT, Command, environment
 from tests.images import Windows, damage, edited, generalized, undeployable, vhdx
+from validator.cli import _COMMANDS, cli
 from validator.report import text
 
 Image = Callable[..., Path]
@@ -347,6 +349,14 @@ def test_help(command: Command, arguments: list[str]) -> None:
     assert max(map(len, outcome.stdout.splitlines())) <= 100
     if len(arguments) == 1:
         assert "Exit codes" in outcome.stdout
+
+
+@pytest.mark.parametrize("name", _COMMANDS)
+def test_the_list_of_commands_says_what_they_say(name: str) -> None:
+    """It is written down, so that `--help` need not import them."""
+    command = cli.get_command(click.Context(cli), name)
+    assert command is not None
+    assert (command.name, command.get_short_help_str(limit=200)) == (name, _COMMANDS[name])
 
 
 @pytest.mark.parametrize("arguments", [[], ["check"], ["inspect"]])

@@ -32,7 +32,7 @@ from tests.images import (
     state_ini,
     vhd,
 )
-from validator.checks import ALL_CHECKS
+from validator.checks import own_checks
 from validator.checks.model import Severity, Status
 from validator.evidence import Layer
 from validator.facts import IMAGE_FACTS, INSTALLATION_FACTS
@@ -311,7 +311,7 @@ def _needed() -> set[str]:
     needed: set[str] = set()
     waiting = [
         (name, annotation)
-        for check in ALL_CHECKS
+        for check in own_checks()
         if check.severity.get(ASKED) is Severity.ERROR
         for name, annotation in parameters(check.function)
     ]

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from functools import reduce
 from operator import xor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,6 +39,7 @@ from tests.images import STATE_KEY, FixedVhd, Windows, build, copy_of, damage, g
 from tests.images import Hive as HiveDescription
 from validator.evidence import Layer
 from validator.windows.hive import Hive, base_block_checksum
+from validator.windows.witness import RegfWitness
 
 BINS = regf.BINS
 SOFTWARE = r"Windows\System32\config\SOFTWARE"
@@ -923,3 +925,81 @@ def test_a_name_out_of_order_anywhere_in_a_long_list_is_refused() -> None:
         one, other = (where + 4 + 8 * index for index in dice.sample(range(500), 2))
         data[one : one + 8], data[other : other + 8] = data[other : other + 8], data[one : one + 8]
         refuses(lambda data=data: Hive(Bytes(bytes(data))).subkeys("Classes"), Layer.HIVE)
+
+
+# --- the second reader of values ------------------------------------------------------------------
+
+
+def test_the_second_reader_says_what_it_has_instead(hive: bytes) -> None:
+    """It reads by itself: another value, none, or one that only we lack is told."""
+    reader = Hive(Bytes(hive))
+    key, value = reader.key(STATE_KEY), reader.value(STATE_KEY, "ImageState")
+    assert key
+    assert value
+    stored = value.type, value.data
+    witness = RegfWitness(Bytes(hive))
+    assert witness.agrees(key.cell, STATE_KEY.upper(), "IMAGESTATE", stored) is None
+    assert witness.agrees(key.cell, STATE_KEY, "Nothing", None) is None
+    assert witness.agrees(key.cell, STATE_KEY, "Nothing", stored) == "no such value"
+    theirs = f"type 1, {value.data[:64].hex(' ')}"
+    for ours in (None, (2, value.data), (1, value.data[:-2]), (1, b"")):
+        assert witness.agrees(key.cell, STATE_KEY, "ImageState", ours) == theirs
+    assert witness.agrees(key.cell, SIBLING, "ImageState", stored) == f"the key “{STATE_KEY.upper()}”"
+
+
+@pytest.mark.parametrize("shortcut", [lambda node: iter(()), lambda node: node.gone])
+def test_the_second_reader_rests_on_no_shortcut(
+    shortcut: Callable[[Any], Any], hive: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where another version of dissect.regf is made otherwise, it is asked as it is."""
+    reader = Hive(Bytes(hive))
+    key, value = reader.key(STATE_KEY), reader.value(STATE_KEY, "ImageState")
+    assert key
+    assert value
+    monkeypatch.setattr("validator.windows.witness._values", shortcut)
+    witness = RegfWitness(Bytes(hive))
+    assert witness.agrees(key.cell, STATE_KEY, "ImageState", (value.type, value.data)) is None
+    assert witness.agrees(key.cell, STATE_KEY, "ImageState", None) is not None
+
+
+def test_a_second_reader_that_broke_off_is_none(hive: bytes) -> None:
+    """What it could not go through is not the end of a key's values, however often it is asked."""
+    data = bytearray(hive)
+    cell = regf.find_key(data, STATE_KEY) - BINS - 4
+    data[value_of(data, TWIN)] ^= 1  # its signature; it is the second of the two
+    witness = RegfWitness(Bytes(bytes(data)))
+    for _ in range(2):
+        assert str(witness.agrees(cell, STATE_KEY, "ImageState", None)).startswith("type 1")
+        assert witness.agrees(cell, STATE_KEY, TWIN, (1, b"")) is None
+        assert witness.agrees(cell, STATE_KEY, "Nothing", (1, b"")) is None
+
+
+def test_the_second_reader_finds_all_values_of_a_real_hive(corpus: object) -> None:
+    """It goes through a key's list as dissect.regf does, of whose reader it is made."""
+    name = "hives/windows/SYSTEM_win7.xz"
+    data: bytes = corpus[name]  # type: ignore[index]
+    witness = RegfWitness(Bytes(data))
+    reader = Hive(Bytes(data))
+    asked = 0
+    for path, node in sampled(data, name):
+        key = reader.key(path) if path else reader.root
+        assert key is not None, path
+        for value in node.values():  # type: ignore[attr-defined]
+            called = value.name if value.cell.NameLength else ""
+            assert witness.agrees(key.cell, path, called, (int(value.type), bytes(value.data))) is None, path
+            assert witness.agrees(key.cell, path, called, None) is not None, path
+            asked += 1
+    assert asked > SAMPLE
+
+
+def test_cells_are_found_in_any_order() -> None:
+    """Keys that are asked for forwards, backwards and by dice, each with one that is not there."""
+    names = [f"Class{index:06}" for index in range(300)]
+    data = HiveDescription("SOFTWARE").bulk("Classes", 300).build()
+    for order in (names, names[::-1], random.Random(14).sample(names, 300)):
+        reader = Hive(Bytes(data))
+        for name in order:
+            assert reader.key(rf"Classes\{name}x") is None
+            key = reader.key(rf"Classes\{name}")
+            assert key
+            assert key.name == name

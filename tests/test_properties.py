@@ -35,6 +35,7 @@ from tests.images import (
 )
 from tests.images.containers import Container
 from tests.images.partitions import GPT_HEADER, seal_gpt_header
+from validator import redaction
 from validator.disk.container import RawDisk
 from validator.disk.ntfs import NtfsVolume
 from validator.disk.partitions import read_partition_table
@@ -438,7 +439,9 @@ def test_redact_never_fails_and_is_done_once(content: str) -> None:
 SHAPES = (
     "password={}", "Password: {}", "/password:{}", "-p {}", "net user joe {}", "PWD='{}'",
     'AdministratorPassword="{}"', "token={}", "https://user:{}@host/", "?sig={}&x=1",
-    "Authorization: Bearer {}",
+    "Authorization: Bearer {}", "sas={}", "signature={}", "storage-key: {}", "credentials={}", "secret={}",
+    "ConvertTo-SecureString {}", "<Password><Value>{}</Value></Password>", "curl -u joe:{}",
+    "schtasks /rp {}", "passphrase={}", "pw={}", "&code={}", "basic {}", "net use x: {}",
 )  # fmt: skip
 
 
@@ -447,6 +450,19 @@ SHAPES = (
 def test_redact_hides_the_secret(before: str, secret: str, shape: str) -> None:
     """Behind whatever stands before it."""
     assert secret not in redact(f"{before} {shape.format(secret)}").replace(before, "")
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_redact_knows_a_shape_by_itself(shape: str) -> None:
+    """Without words around it that would let it be looked at."""
+    assert "Q7xY4z9B" not in redact(shape.format("Q7xY4z9B"))
+
+
+@bounded
+@given(st.sampled_from((*redaction._PATTERNS, redaction._NET)).flatmap(st.from_regex))
+def test_what_a_pattern_finds_has_a_sign(content: str) -> None:
+    """By which it is decided whether the patterns are tried at all."""
+    assert redaction._SIGN.search(content)
 
 
 @bounded

@@ -714,7 +714,7 @@ def test_lines_of_progress(
 ) -> None:
     """On standard error, seldom; none with `--quiet`, none where it is over soon."""
     assert command("verify-receipt", receipt, disk, *PROFILE).stderr == ""
-    monkeypatch.setattr(receipts, "_EVERY", 0.0)
+    monkeypatch.setattr("validator.cli.progress._EVERY", 0.0)
     assert "SHA-256: " in command("verify-receipt", receipt, disk, *PROFILE).stderr
     receipt.unlink()
     assert "SHA-256: " in command("check", "--receipt", receipt, disk).stderr

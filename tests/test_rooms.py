@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import inspect
 import typing
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,11 +13,14 @@ from pathlib import Path
 import pytest
 
 import validator
-from validator.checks import ALL_CHECKS
+from validator.checks import MODULES as CHECK_MODULES
+from validator.checks import own_checks
+from validator.checks.model import Check
 from validator.facts import IMAGE_FACTS, INSTALLATION_FACTS
 from validator.facts.model import parameters, takes_attempt
 from validator.facts.picture import PICTURE_FACTS
 from validator.facts.timeline import TIMELINE_FACTS
+from validator.profiles import PROFILES
 
 PACKAGE = Path(validator.__file__).parent
 ROOMS = (
@@ -30,7 +34,7 @@ ROOMS = (
     ("checks",),
     ("profiles", "judging", "policy", "plugin_loader", "catalogue", "plugins"),
     ("report",),
-    ("validation", "packer_manifest", "receipt"),
+    ("validation", "fleet", "packer_manifest", "receipt"),
     ("cli",),
 )
 """From the file up to the command. A room imports from itself and from those before it."""
@@ -214,7 +218,7 @@ def test_nobody_is_called_utils() -> None:
 
 FACTS = {**IMAGE_FACTS, **INSTALLATION_FACTS, **PICTURE_FACTS, **TIMELINE_FACTS}
 ASKING = [*((f"fact {name}", function) for name, function in FACTS.items())]
-ASKING += [(f"check {check.id}", check.function) for check in ALL_CHECKS]
+ASKING += [(f"check {check.id}", check.function) for check in own_checks()]
 
 
 def unwrapped(annotation: object) -> object:
@@ -230,15 +234,75 @@ def test_parameters_are_facts_of_the_type_that_is_asked_for(
     given = {name: _type(text) for name, text in GIVEN.items()}
     for name, annotation in parameters(function):
         assert name in FACTS or name in given, f"{who} asks for {name}"
-        actual = given[name] if name in given else FACTS[name].__annotations__["return"]
-        if isinstance(actual, str):  # of a module that is only imported when the fact is asked for
-            actual = getattr(importlib.import_module("validator.windows.target"), actual)
-        assert unwrapped(annotation) == actual, f"{who} asks for {name} as {annotation}, it is {actual}"
+        actual = given[name] if name in given else named(FACTS[name].__annotations__["return"], FACTS[name])
+        asked = named(unwrapped(annotation), function)
+        assert asked == actual, f"{who} asks for {name} as {annotation}, it is {actual}"
+
+
+def named(annotation: object, function: typing.Callable[..., object]) -> object:
+    """A type; what is annotated as text is one of a module that is imported for type checkers only."""
+    text = annotation.__forward_arg__ if isinstance(annotation, typing.ForwardRef) else annotation
+    if not isinstance(text, str):
+        return annotation
+    imported = imports(function.__module__.removeprefix("validator."))
+    modules = [importlib.import_module(each.name) for each in imported if inner_name(each)]
+    return eval(text, {name: thing for module in modules for name, thing in vars(module).items()})
 
 
 def _type(text: str) -> object:
     modules = map(importlib.import_module, ("validator.source", "validator.facts.question"))
     return eval(text, {name: thing for module in modules for name, thing in vars(module).items()})
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if name.startswith("facts.")])
+def test_every_fact_is_in_a_table(module: str) -> None:
+    """Under the module that has it. A public function all of whose parameters are facts is one."""
+    functions = {
+        name: thing
+        for name, thing in vars(importlib.import_module(f"validator.{module}")).items()
+        if inspect.isfunction(thing) and thing.__module__ == f"validator.{module}" and name[0] != "_"
+    }
+    known = {*FACTS, *GIVEN}
+    facts = {
+        name
+        for name, function in functions.items()
+        if parameters(function) and {asked for asked, _ in parameters(function)} <= known
+    }
+    tabled = {name for name, function in FACTS.items() if function.__module__ == f"validator.{module}"}
+    assert facts == tabled
+    assert all(FACTS[name] is functions[name] for name in tabled)
+
+
+def test_no_fact_is_in_two_tables() -> None:
+    """The second would hide the first."""
+    tables = (IMAGE_FACTS, INSTALLATION_FACTS, PICTURE_FACTS, TIMELINE_FACTS)
+    assert sum(map(len, tables)) == len(FACTS)
+
+
+def test_the_table_of_checks_is_true() -> None:
+    """A profile that a module did not name there would not ask its checks, and nobody would see it."""
+    names = {f"checks.{name}" for name in CHECK_MODULES}
+    declaring = {name for name, tree in MODULES.items() if name.startswith("checks.") and _declares(tree)}
+    assert declaring == names
+    for name, profiles in CHECK_MODULES.items():
+        module = importlib.import_module(f"validator.checks.{name}")
+        assert {profile for check in module.CHECKS for profile in check.severity} == set(profiles), name
+        declared = [thing for thing in vars(module).values() if isinstance(thing, Check)]
+        assert {check.id for check in declared} == {check.id for check in module.CHECKS}, name
+
+
+def _declares(tree: ast.Module) -> bool:
+    """Whether a module has a function that is decorated with `check`."""
+    decorators = (
+        each for node in tree.body if isinstance(node, ast.FunctionDef) for each in node.decorator_list
+    )
+    return any(ast.unparse(each).startswith("check(") for each in decorators)
+
+
+@pytest.mark.parametrize("profile", [profile.id for profile in PROFILES])
+def test_a_profile_gets_all_checks_that_it_asks(profile: str) -> None:
+    """In report order."""
+    assert own_checks(profile) == tuple(check for check in own_checks() if profile in check.severity)
 
 
 def test_facts_about_the_image_do_not_rest_on_one_installation() -> None:
@@ -266,9 +330,9 @@ def test_facts_do_not_rest_on_themselves() -> None:
 
 def test_every_check_is_declared_in_full() -> None:
     """Ids are for ever, so they are unique; the first line of the documentation is a sentence."""
-    ids = [check.id for check in ALL_CHECKS]
+    ids = [check.id for check in own_checks()]
     assert len(set(ids)) == len(ids)
-    for check in ALL_CHECKS:
+    for check in own_checks():
         assert check.title.endswith((".", "?")), check.id
         assert check.explanation, check.id
         assert check.references, check.id

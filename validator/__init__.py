@@ -8,6 +8,9 @@
     policy = validator.policy.load("image-validator.toml")
     report = validator.validate("disk.vhd", policy=policy)
 
+    for report in validator.validate_many(paths, policy=policy, jobs=4):
+        ...
+
 What `__all__` names is the public surface; the rest may move.
 """
 
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from validator.checks.model import Severity, Status
     from validator.evidence import Evidence, Location
     from validator.facts.model import Unknown
+    from validator.fleet import validate_many
     from validator.judging import Verdict
     from validator.policy.model import Policy, Waiver
     from validator.report.json import image_data as as_dict
@@ -38,6 +42,7 @@ __all__ = [
     "as_dict",
     "policy",
     "validate",
+    "validate_many",
 ]
 __version__ = "0.1.0"
 
@@ -54,6 +59,7 @@ _HOMES = {
     "as_dict": "validator.report.json:image_data",
     "policy": "validator.policy",
     "validate": "validator.validation:validate",
+    "validate_many": "validator.fleet:validate_many",
 }
 
 

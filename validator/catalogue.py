@@ -10,34 +10,41 @@ importlib.metadata knows which entry points there are; importing it costs a seve
 import functools
 import os
 import sys
-from collections.abc import Callable
+from collections import ChainMap
+from collections.abc import Callable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
-from validator.checks import ALL_CHECKS
+from validator.checks import own_checks
 from validator.facts import INSTALLATION_FACTS
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
-    from validator.checks.model import Check
+    from validator.checks.model import Check, Distribution
 
 GROUP = "image_validator.plugins"
 _READ = 2**16
 """Bytes of a file of entry points that are looked at; few have a thousand."""
 
 
-def all_checks() -> "tuple[Check, ...]":
-    """Every check there is, in report order.
+def all_checks(profile: str | None = None) -> "tuple[Check, ...]":
+    """Every check there is, or those that a profile asks, in report order.
 
     Raises:
         validator.plugins.PluginError: where an installed plug-in cannot be used.
     """
-    return (*ALL_CHECKS, *_added()[0])
+    added = (each for each in _added()[0] if profile is None or profile in each.severity)
+    return (*own_checks(profile), *added)
 
 
-def installation_facts() -> dict[str, Callable[..., Any]]:
+def plugins() -> "tuple[Distribution, ...]":
+    """The packages whose checks are among them, each once; for what is raised see `all_checks`."""
+    return tuple(dict.fromkeys(each.distribution for each in _added()[0] if each.distribution is not None))
+
+
+def installation_facts() -> MutableMapping[str, Callable[..., Any]]:
     """Every fact about one installation of Windows, by its name; for what is raised see `all_checks`."""
-    return {**INSTALLATION_FACTS, **_added()[1]}
+    return ChainMap(INSTALLATION_FACTS, _added()[1])
 
 
 @functools.cache

@@ -102,8 +102,11 @@ class Unreadable(Exception):
     """
 
     def __init__(self, evidence: Evidence) -> None:
-        super().__init__(str(evidence))
+        super().__init__(evidence)
         self.evidence = evidence
+
+    def __str__(self) -> str:
+        return str(self.evidence)
 
 
 def damaged(where: Location, *, expected: str, found: str, spec: str = "") -> Unreadable:

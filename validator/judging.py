@@ -132,10 +132,9 @@ def _cannot_tell(evidence: Evidence) -> str:
 
 
 def _judged(check: Check, profile: str, finding: Finding, policy: Policy) -> Judged:
-    highest = check.severity[profile]
-    own = finding.severity or highest
-    if own.rank < highest.rank:
-        own = highest
+    highest = own = check.severity[profile]
+    if finding.severity is not None and finding.severity.rank > highest.rank:
+        own = finding.severity
     severity = policy.severity_of(check, profile, own)
     return Judged(
         check,
@@ -272,7 +271,7 @@ def distrust(judgement: Judgement, evidence: Evidence) -> Judgement:
             status=Status.UNKNOWN,
             message=_cannot_tell(evidence),
             evidence=(evidence,),
-            remedy=_AGAIN[Layer.FILE],
+            remedy=_AGAIN[evidence.where.layer],
             cause=None,
             waiver=None,
             waived=None,
@@ -280,6 +279,18 @@ def distrust(judgement: Judgement, evidence: Evidence) -> Judgement:
         for each in judgement.findings
     )
     return Judgement(Verdict.INDETERMINATE, f"Undecided: {evidence}.", findings)
+
+
+def unjudged(checks: Sequence[Check], profile: str, policy: Policy, evidence: Evidence) -> Judgement:
+    """The judgement over an image that no check was run on, which is what the evidence says."""
+    findings = tuple(
+        Judged(
+            check, Status.UNKNOWN, policy.severity_of(check, profile, check.severity[profile]), "", (), None
+        )
+        for check in policy.catalogue(checks)
+        if profile in check.severity and not policy.leaves_out(check)
+    )
+    return distrust(Judgement(Verdict.INDETERMINATE, "", findings), evidence)
 
 
 def exit_code(

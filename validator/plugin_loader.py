@@ -16,7 +16,7 @@ from importlib.metadata import EntryPoint
 from types import FunctionType, UnionType
 from typing import Any, NamedTuple
 
-from validator.checks import ALL_CHECKS
+from validator.checks import own_checks
 from validator.checks.model import Check, Distribution, Finding, PluginError, Remedy, Severity, Status
 from validator.evidence import Evidence, Unreadable
 from validator.facts import IMAGE_FACTS, INSTALLATION_FACTS
@@ -130,7 +130,7 @@ def _faults_of_fact(plugin: str, fact: Callable[..., Any], others: Mapping[str, 
 
 def _faults_of_check(plugin: str, check: Check, others: Mapping[str, object]) -> Iterator[str]:
     """What keeps a check from being added: reports rest on what declarations promise."""
-    if check.id in {each.id for each in ALL_CHECKS}:
+    if check.id in {each.id for each in own_checks()}:
         yield "would replace one of image-validator"
     if check.id in others:
         yield "has the id of another plug-in's"

@@ -118,12 +118,12 @@ class Pages:
 
     def read_at(self, offset: int, length: int) -> bytes:
         """See `ByteSource`; the span must lie within the size."""
+        first, start = divmod(offset, PAGE)
+        if start + length <= PAGE and (page := self._kept.get(first)) is not None:
+            return page[start : start + length]
         if length > _KEPT_READ or not length:
             return self._read(offset, length) if length else b""
-        first, last = offset // PAGE, (offset + length - 1) // PAGE
-        start = offset - first * PAGE
-        if first == last and (page := self._kept.get(first)) is not None:
-            return page[start : start + length]
+        last = (offset + length - 1) // PAGE
         missing = [page for page in range(first, last + 1) if page not in self._kept]
         if missing:
             if len(self._kept) > _KEPT_PAGES:
@@ -436,8 +436,9 @@ class Stream(io.RawIOBase):
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._source.size}[whence]
-        self._position = max(0, base + offset)
+        if whence != io.SEEK_SET:
+            offset += {io.SEEK_CUR: self._position, io.SEEK_END: self._source.size}[whence]
+        self._position = max(0, offset)
         return self._position
 
     def tell(self) -> int:

@@ -13,11 +13,12 @@ from validator.evidence import Evidence, Layer, Unreadable
 from validator.facts import IMAGE_FACTS
 from validator.facts.model import Attempt, Facts, Unknown
 from validator.facts.question import Question
-from validator.judging import Judgement, combine, distrust, judge, of_started
+from validator.facts.setup import SetupState
+from validator.judging import Judgement, combine, distrust, judge, of_started, unjudged
 from validator.policy.model import NO_POLICY, Policy
 from validator.profiles import DEFAULT_PROFILE, PROFILES
 from validator.report.model import LayerState, Report, ReportFacts
-from validator.source import Files
+from validator.source import Files, ReadCount
 from validator.windows.hive import Hive
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def validate(
     picture: bool = False,
     timeline: bool = False,
     data_disk: bool = False,
+    name: str | None = None,
 ) -> Report:
     """Judge one image.
 
@@ -55,6 +57,7 @@ def validate(
         picture: whether the report has what `inspect` shows beside what was judged.
         timeline: whether it has what happened to the installation, and when.
         data_disk: whether it says that nothing on the disk could start, so that it is no image.
+        name: what the report calls the image; None: the path.
 
     Returns:
         The report. Whatever is wrong with the image, its file included, is said there.
@@ -64,20 +67,16 @@ def validate(
         ValueError: for a profile or a format that does not exist.
         validator.plugins.PluginError: where an installed plug-in cannot be used.
     """
-    profile = profile or policy.profile or DEFAULT_PROFILE
-    if profile not in {each.id for each in PROFILES}:
-        raise ValueError(f"there is no profile {profile!r}")
-    if input_format is not None and input_format not in FORMATS:
-        raise ValueError(f"there is no format {input_format!r}; there are {', '.join(FORMATS)}")
+    question = asked(profile, policy, input_format, generation, will_convert, nvme)
+    profile = question.profile
     started = time.perf_counter()
     day = today or datetime.now(timezone.utc).date()
-    name = os.fsdecode(path)
+    file = os.fsdecode(path)
     with Files() as files:
         try:
-            source = Attempt(files.open(name))
+            source = Attempt(files.open(file))
         except Unreadable as error:
             source = Attempt(None, error.evidence)
-        question = Question(profile, generation, will_convert, nvme, input_format)
         given = {"source": source, "files": Attempt(files), "question": Attempt(question)}
         facts = Facts(
             IMAGE_FACTS,
@@ -89,7 +88,7 @@ def validate(
                 return judgement
             from validator.policy.acceptance import accept
 
-            return accept(judgement, policy, name, day)
+            return accept(judgement, policy, file, day)
 
         installation, judgement = _judge(facts, profile, policy, accepted)
         report_facts = _report_facts(installation)
@@ -103,7 +102,7 @@ def validate(
     duration = (time.perf_counter() - started) * 1000
     count = files.budget.count
     return Report(
-        name,
+        file if name is None else name,
         profile,
         accepted(judgement),
         report_facts,
@@ -119,13 +118,50 @@ def validate(
     )
 
 
+def asked(
+    profile: str | None = None,
+    policy: Policy = NO_POLICY,
+    input_format: str | None = None,
+    generation: int | None = None,
+    will_convert: bool = False,
+    nvme: bool = False,
+) -> Question:
+    """The question that `validate` answers where it is called so; it says what is raised."""
+    profile = profile or policy.profile or DEFAULT_PROFILE
+    if profile not in {each.id for each in PROFILES}:
+        raise ValueError(f"there is no profile {profile!r}")
+    if input_format is not None and input_format not in FORMATS:
+        raise ValueError(f"there is no format {input_format!r}; there are {', '.join(FORMATS)}")
+    return Question(profile, generation, will_convert, nvme, input_format)
+
+
+def unanswered(name: str, question: Question, policy: Policy, evidence: Evidence) -> Report:
+    """The report about an image that could not be judged at all; no check is run.
+
+    A policy accepts nothing of it: waivers are about what was found.
+    """
+    unknown: Any = Unknown(str(evidence))
+    state = SetupState(*[unknown] * len(SetupState._fields))._replace(image_state_time=None)
+    facts = ReportFacts(*[unknown] * len(ReportFacts._fields))._replace(setup_state=state)
+    return Report(
+        name,
+        question.profile,
+        unjudged(all_checks(question.profile), question.profile, policy, evidence),
+        facts,
+        (LayerState("file", "damaged", str(evidence)),) if evidence.where.layer is Layer.FILE else (),
+        ReadCount(),
+        0.0,
+        question=question,
+    )
+
+
 def _judge(
     facts: Facts, profile: str, policy: Policy, accepted: Callable[[Judgement], Judgement]
 ) -> tuple[Facts, Judgement]:
     """The judgement over all installations, and the facts about the one that it speaks of."""
 
     def judged(about: Facts) -> Judgement:
-        return judge(about, all_checks(), profile, policy)
+        return judge(about, all_checks(profile), profile, policy)
 
     installations = facts.attempt("installations").value or ()
     names = [f"partition {each.partition}" for each in installations]

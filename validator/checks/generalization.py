@@ -1,7 +1,7 @@
 """Generalization: did sysprep complete, and does everything on the disk say so?"""
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from validator.checks.corroboration import (
     GENERALIZED,
@@ -37,13 +37,15 @@ from validator.checks.specialization import (
     specialized_state,
 )
 from validator.evidence import Evidence, Layer, Location
-from validator.facts.diagnosis import Diagnosis
 from validator.facts.model import Attempt, Later
 from validator.facts.question import Question
 from validator.facts.setup import STATE_KEY, FirstBoot, PendingSetup, SetupStatus, StateText, SysprepHistory
 from validator.facts.sysprep import ACTIVATION_KEY, PROVIDER_KEYS, Provider, SysprepMode
 from validator.redaction import redact, redact_bytes
 from validator.windows.hive import REG_SZ, Value
+
+if TYPE_CHECKING:
+    from validator.facts.diagnosis import Diagnosis
 
 FAMILY = "generalization"
 _SINCE = "0.1"
@@ -151,7 +153,7 @@ def image_state(
     setup_status: Attempt[SetupStatus],
     sysprep_history: Later[SysprepHistory | None],
     first_boot: Later[FirstBoot],
-    diagnosis: Later[Diagnosis | None],
+    diagnosis: Later["Diagnosis | None"],
     question: Question,
 ) -> Iterator[Finding]:
     r"""ImageState is that of what is to be deployed.
@@ -375,7 +377,7 @@ def sysprep_tag(
 def sysprep_log(
     image_state: Value | None,
     sysprep_history: SysprepHistory | None,
-    diagnosis: Later[Diagnosis | None],
+    diagnosis: Later["Diagnosis | None"],
     question: Question,
 ) -> Iterator[Finding]:
     r"""The last run in sysprep's log generalized and succeeded.
@@ -399,7 +401,7 @@ def sysprep_log(
             yield _of_failure(failure)
 
 
-def _of_failure(diagnosis: Diagnosis) -> Finding:
+def _of_failure(diagnosis: "Diagnosis") -> Finding:
     """The last run failed although ImageState claims generalization."""
     told = of_failure(diagnosis)
     return failed(
@@ -449,7 +451,7 @@ def evidence_agrees(
     sysprep_tag: Attempt[bool],
     sysprep_history: Attempt[SysprepHistory | None],
     first_boot: Attempt[FirstBoot],
-    diagnosis: Later[Diagnosis | None],
+    diagnosis: Later["Diagnosis | None"],
 ) -> Iterator[Finding]:
     r"""Everything else on the disk agrees with ImageState.
 

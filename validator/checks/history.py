@@ -3,15 +3,17 @@
 Only asked where ImageState is not that of a generalized image; the state decides, this explains.
 """
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from validator.checks.corroboration import present
 from validator.checks.model import Cause, Remedy
 from validator.evidence import Evidence
-from validator.facts.diagnosis import Diagnosis
 from validator.facts.setup import FirstBoot, SetupStatus, SysprepHistory
 from validator.redaction import redact
 from validator.windows.sysprep_log import Ending, SysprepRun
+
+if TYPE_CHECKING:
+    from validator.facts.diagnosis import Diagnosis
 
 SYSPREP_COMMAND = r"C:\Windows\System32\Sysprep\sysprep.exe /generalize /oobe /shutdown"
 _LET_IT_END = Remedy(
@@ -55,13 +57,13 @@ class Story(NamedTuple):
         return f"{what}: {self.why}" if self.why else what
 
 
-def named(diagnosis: Diagnosis) -> Cause | None:
+def named(diagnosis: "Diagnosis") -> Cause | None:
     """The cause as a finding has it."""
     known = diagnosis.cause
     return None if known is None else Cause(known.id, known.text, known.sources)
 
 
-def of_failure(diagnosis: Diagnosis) -> Story:
+def of_failure(diagnosis: "Diagnosis") -> Story:
     """A run of sysprep that failed, or the first start after one."""
     known = diagnosis.cause
     what, expected = "Generalization completed, and the first start of the image failed", False
@@ -85,7 +87,7 @@ def story(
     sysprep_history: SysprepHistory | None,
     setup_status: SetupStatus | None,
     first_boot: FirstBoot | None,
-    diagnosis: Diagnosis | None,
+    diagnosis: "Diagnosis | None",
     *,
     sealed: bool,
 ) -> Story:

@@ -1,10 +1,13 @@
 """What a check is: declared once, for judging, help, documentation and every report format."""
 
+import dataclasses
+import importlib
 import inspect
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from validator.evidence import Evidence
 from validator.facts.model import parameters
@@ -136,6 +139,33 @@ class Check:
     @property
     def _documentation(self) -> str:
         return inspect.cleandoc(self.function.__doc__ or "")
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        """Pickled it is the name it was declared under; one that has none there is what it says of itself."""
+        module, name = self.function.__module__, self.function.__name__
+        if getattr(sys.modules.get(module), name, None) is self:
+            return _declared, (module, name)
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        fields["severity"] = dict(self.severity)
+        fields["function"] = _Elsewhere(self.function.__doc__ or "", self.reads)
+        return Check, tuple(fields.values())
+
+
+def _declared(module: str, name: str) -> Check:
+    check: Check = getattr(importlib.import_module(module), name)
+    return check
+
+
+class _Elsewhere:
+    """The function of a check that a policy or a plug-in made in another process: all but what it does."""
+
+    def __init__(self, documentation: str, reads: tuple[str, ...]) -> None:
+        self.__doc__ = documentation
+        self.__annotations__ = dict.fromkeys(reads)
+        self.__module__, self.__name__ = __name__, ""
+
+    def __call__(self, **facts: object) -> Iterator[Finding]:
+        raise NotImplementedError("a check that was run in another process")
 
 
 def check(

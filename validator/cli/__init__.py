@@ -1,6 +1,5 @@
 """The command line: each command parses, calls and prints; none decides anything."""
 
-import gc
 import importlib
 import io
 import os
@@ -13,13 +12,14 @@ from validator import __version__
 from validator.report.printable import printable
 
 _COMMANDS = {
-    "check": "validator.cli.check",
-    "inspect": "validator.cli.inspect",
-    "checks": "validator.cli.checks",
-    "policy": "validator.cli.policy",
-    "verify-receipt": "validator.cli.verify_receipt",
-    "completion": "validator.cli.completion",
+    "check": "Judge images, and fail where one cannot be deployed.",
+    "inspect": "Show what is in IMAGE, without judging it.",
+    "checks": "List the checks, or explain one.",
+    "policy": "Show the policy that applies, or the schema of its file.",
+    "verify-receipt": "Say whether a receipt holds for images.",
+    "completion": "Print the script that completes this command in a shell.",
 }
+"""Each is the module of its name; beside it, the first sentence of its help."""
 USAGE, FAILED, INTERRUPTED = 2, 3, 130
 
 
@@ -32,8 +32,14 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        command: click.Command = importlib.import_module(_COMMANDS[cmd_name]).command
+        module = importlib.import_module(f"{__name__}.{cmd_name.replace('-', '_')}")
+        command: click.Command = module.command
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of commands; click would import them all."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
 
 
 @click.command(
@@ -54,8 +60,6 @@ def cli() -> None:
 
 def main() -> NoReturn:
     """Run the command and end the process with its exit code."""
-    # Nothing that is made while modules are loaded is garbage: collecting then only costs (10 ms).
-    gc.set_threshold(100_000)
     # Python sets a stream that was closed before it started to None.
     sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115

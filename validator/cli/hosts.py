@@ -8,11 +8,13 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
-from validator.judging import Verdict
 from validator.report.formats import Style
-from validator.report.model import RunReport
 from validator.report.printable import printable
+
+if TYPE_CHECKING:
+    from validator.report.model import RunReport
 
 Note = Callable[[str], None]
 
@@ -32,14 +34,14 @@ class Host:
         """The format of standard output that suits it."""
         return "text"
 
-    def before(self, run: RunReport, style: Style, note: Note) -> str:
+    def before(self, run: "RunReport", style: Style, note: Note) -> str:
         """What belongs on standard output behind the report; it may need files, which are written here.
 
         All that the host takes is made here, so that what cannot be made is known before anything is shown.
         """
         return ""
 
-    def after(self, run: RunReport, reports: Sequence[str], note: Note) -> None:
+    def after(self, run: "RunReport", reports: Sequence[str], note: Note) -> None:
         """Hand over what the host takes in files, once the reports are written."""
 
 
@@ -53,7 +55,7 @@ class GitHub(Host):
 
     _summary = ""
 
-    def before(self, run: RunReport, style: Style, note: Note) -> str:
+    def before(self, run: "RunReport", style: Style, note: Note) -> str:
         """Nothing; the summary is made, as far as there is room for it."""
         if summary := _file("GITHUB_STEP_SUMMARY"):
             from validator.report.markdown import within
@@ -62,7 +64,7 @@ class GitHub(Host):
             self._summary = within(run, style, _SUMMARY_LIMIT - os.path.getsize(summary) - 1)
         return ""
 
-    def after(self, run: RunReport, reports: Sequence[str], note: Note) -> None:
+    def after(self, run: "RunReport", reports: Sequence[str], note: Note) -> None:
         """Append to the two files where they exist; other steps and commands write to them as well."""
         if summary := _file("GITHUB_STEP_SUMMARY"):
             if self._summary:
@@ -81,7 +83,7 @@ class AzurePipelines(Host):
         """Issues; the agent finds them anywhere in a line."""
         return "azure-devops"
 
-    def before(self, run: RunReport, style: Style, note: Note) -> str:
+    def before(self, run: "RunReport", style: Style, note: Note) -> str:
         """The command that uploads the summary, which is written to the folder that the agent empties."""
         folder = os.environ.get("AGENT_TEMPDIRECTORY", "")
         if not (os.path.isabs(folder) and os.path.isdir(folder)):
@@ -124,8 +126,10 @@ def _is_log() -> bool:
     return not stat.S_ISREG(mode) and not sys.stdout.isatty()
 
 
-def _outputs(run: RunReport, reports: Sequence[str]) -> dict[str, str]:
+def _outputs(run: "RunReport", reports: Sequence[str]) -> dict[str, str]:
     """The step's outputs: the gravest verdict, the exit code, counts, and where the reports are."""
+    from validator.judging import Verdict
+
     gravest = (Verdict.UNDEPLOYABLE, Verdict.INDETERMINATE, Verdict.DEPLOYABLE)
     return {
         "verdict": next((verdict.value for verdict in gravest if run.count(verdict)), ""),

@@ -3,6 +3,7 @@
 import click
 
 from validator.cli import options
+from validator.cli.paths import images
 from validator.report.printable import printable
 
 
@@ -31,9 +32,9 @@ def command(
     from validator.judging import ExitCode
     from validator.validation import validate
 
-    paths, unmatched = options.images((image,))
-    if unmatched:
-        raise options.Refused(f"no image matches {printable(image)}")
+    paths, lacks, *_ = images((image,))
+    if lacks:
+        raise options.Refused(printable(lacks[0]))
     if len(paths) != 1:
         raise click.UsageError("inspect takes one image")
     try:

@@ -1,10 +1,8 @@
 """Options and arguments that commands share."""
 
-import glob
 import os
-import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
@@ -25,8 +23,8 @@ class Refused(click.ClickException):
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-def all_checks() -> "tuple[Check, ...]":
-    """Every check there is, those of plug-ins included.
+def all_checks(profile: str | None = None) -> "tuple[Check, ...]":
+    """Every check there is, or those that a profile asks, those of plug-ins included.
 
     Raises:
         Refused: where an installed plug-in cannot be used.
@@ -35,7 +33,7 @@ def all_checks() -> "tuple[Check, ...]":
     from validator.checks.model import PluginError
 
     try:
-        return catalogue.all_checks()
+        return catalogue.all_checks(profile)
     except PluginError as error:
         raise Refused(printable(str(error))) from error
 
@@ -113,7 +111,11 @@ def colour(no_color: bool) -> bool:
 
 def width() -> int:
     """Columns to write for: the terminal's, or 80 in a log."""
-    return min(120, shutil.get_terminal_size().columns)
+    try:
+        columns = int(os.environ.get("COLUMNS") or os.get_terminal_size().columns)
+    except (ValueError, OSError):
+        columns = 0  # not a number; not a terminal
+    return min(120, columns) if columns > 0 else 80
 
 
 def folder() -> str:
@@ -122,43 +124,6 @@ def folder() -> str:
         return os.getcwd()
     except OSError:
         return ""
-
-
-def images(names: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The paths that the arguments name, each once, in their order, and the patterns without a match.
-
-    A path that exists is taken literally. What does not exist and looks like a pattern is expanded,
-    for shells that do not.
-
-    Raises:
-        Refused: for a plain name that does not exist, before anything is read.
-    """
-    found: dict[str, None] = {}
-    missing = []
-    unmatched = []
-    for name in names:
-        if _exists(name):
-            found[name] = None
-        elif glob.has_magic(name):
-            matches = sorted(glob.glob(name, recursive=True))
-            if not matches:
-                unmatched.append(name)
-            found.update(dict.fromkeys(matches))
-        else:
-            missing.append(name)
-    if missing:
-        raise Refused("\n".join(f"no such file: {printable(name) or '(an empty name)'}" for name in missing))
-    return list(found), unmatched
-
-
-def _exists(name: str) -> bool:
-    try:
-        os.stat(name)
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except OSError:
-        pass  # there is something; opening it will say what is wrong
-    return True
 
 
 def show(text: str, *, colour: bool = False) -> None:

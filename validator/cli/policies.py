@@ -87,7 +87,7 @@ class InForce(NamedTuple):
         """What of it has no effect under the profile, in sentences."""
         if not self.policy.select and not self.policy.severity:
             return ()
-        return self.policy.idle(options.all_checks(), self.profile)
+        return self.policy.idle(options.all_checks(self.profile), self.profile)
 
     @property
     def in_report(self) -> "PolicyInForce | None":
@@ -97,7 +97,8 @@ class InForce(NamedTuple):
             return None
         from validator.report.model import PolicyInForce
 
-        asked = [each for each in policy.catalogue(options.all_checks()) if self.profile in each.severity]
+        checks = policy.catalogue(options.all_checks(self.profile))
+        asked = [each for each in checks if self.profile in each.severity]
         left_out = tuple(each.id for each in asked if policy.leaves_out(each))
         return PolicyInForce(policy.source, policy.digest, left_out)
 

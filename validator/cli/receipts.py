@@ -1,13 +1,10 @@
 """`--receipt`, and the digests of images with their progress on standard error."""
 
-import io
 import os
-import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, TextIO, cast
+from typing import TYPE_CHECKING
 
 import click
 
@@ -17,9 +14,6 @@ from validator.report.printable import printable
 if TYPE_CHECKING:
     from validator.report.model import Report, RunReport
     from validator.source import FileState
-
-_EVERY = 5.0
-"""Seconds between two lines of progress where there is no terminal."""
 
 
 class ReceiptFile:
@@ -91,33 +85,12 @@ def option(function: options.Function) -> options.Function:
 
 @contextmanager
 def progress(total: int, *, quiet: bool) -> Iterator[Callable[[int], object]]:
-    """A function to call with the number of bytes that were read: a bar on a terminal, else lines."""
-    if not quiet and sys.stderr.isatty():
-        with click.progressbar(length=total, label="SHA-256", file=cast(TextIO, _Terminal())) as bar:
-            yield bar.update
-        return
+    """A function to call with the number of bytes that were read."""
+    from validator.cli.progress import counted
     from validator.report.text import size
 
-    count, said = 0, time.monotonic()
+    def line(count: int) -> str:
+        return f"SHA-256: {size(count)} of {size(total)}"
 
-    def read(length: int) -> None:
-        nonlocal count, said
-        count += length
-        if not quiet and time.monotonic() - said >= _EVERY:
-            said = time.monotonic()
-            options.tell(f"SHA-256: {size(count)} of {size(total)}")
-
-    yield read
-
-
-class _Terminal(io.TextIOBase):
-    """Standard error for a bar; that nobody sees it changes nothing."""
-
-    def isatty(self) -> bool:
-        """A bar is shown on a terminal only."""
-        return True
-
-    def write(self, text: str) -> int:
-        """See `options.tell`."""
-        options.tell(text, newline=False)
-        return len(text)
+    with counted(total, "SHA-256", line, quiet=quiet) as read:
+        yield read

@@ -4,14 +4,19 @@ import functools
 import os
 import stat
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from validator.cli import hosts, options
 from validator.report.formats import FORMATS, Style, render
-from validator.report.model import RunReport
 from validator.report.printable import printable
+
+if TYPE_CHECKING:
+    from validator.report.model import RunReport
+
+JOURNAL = "jsonl"
+"""The format that is written while images are judged."""
 
 
 class _ReportFile(click.ParamType):  # type: ignore[type-arg, unused-ignore]
@@ -47,6 +52,11 @@ class Reporting:
     ) -> None:
         if quiet and verbose:
             raise click.UsageError("--quiet and --verbose exclude each other")
+        lines = [path for kind, path in reports if kind == JOURNAL]
+        if len(lines) > 1:
+            raise click.UsageError("--report jsonl is given twice; one file takes the images as they come")
+        self.journal = lines[0] if lines else None
+        """The file that `validator.cli.journal` writes."""
         self.quiet = quiet
         self._host = hosts.of(output_format)
         self._printed = output_format or self._host.printed
@@ -73,7 +83,7 @@ class Reporting:
         if fails or not self.quiet:
             options.tell(text)
 
-    def give(self, run: RunReport) -> None:
+    def give(self, run: "RunReport") -> None:
         """Print the report, write those to files, and give the host what it takes.
 
         All are made before anything of them is seen: where one cannot be, there is none.
@@ -84,7 +94,9 @@ class Reporting:
         """
         try:
             printed = render(self._printed, run, self._style)
-            written = [(path, render(kind, run, self._plain)) for kind, path in self._reports]
+            written = [
+                (path, render(kind, run, self._plain)) for kind, path in self._reports if kind != JOURNAL
+            ]
             extra = self._host.before(run, self._plain, self.note)
         except Exception as error:
             raise RuntimeError(f"a report cannot be made: {type(error).__name__}: {error}") from error

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from validator.cli import options, policies, receipts
+from validator.cli.paths import images as named
 from validator.facts.question import Question
 from validator.policy.model import NO_POLICY, Policy
 from validator.report.printable import printable, shortened
@@ -57,9 +58,9 @@ def command(
     from validator.receipt import Here, Terms, objections
 
     said = _read(receipt)
-    paths, unmatched = options.images(images)
-    if unmatched:
-        raise options.Refused(f"no image matches {printable(unmatched[0])}")
+    paths, lacks, *_ = named(images)
+    if lacks:
+        raise options.Refused(printable(lacks[0]))
     wanted = Terms(
         Question(in_force.profile, generation, will_convert, nvme, options.forced(input_format)),
         in_force.fail_on.value,

@@ -184,6 +184,9 @@ class BlockDisk:
         raise NotImplementedError
 
 
-def unpack_at(layout: str, data: bytes, offset: int = 0) -> tuple[int, ...]:
-    """`struct.unpack_from`, typed for layouts of whole numbers."""
-    return struct.unpack_from(layout, data, offset)
+class _UnpackAt(Protocol):
+    def __call__(self, layout: str, data: bytes, offset: int = 0, /) -> tuple[int, ...]: ...
+
+
+unpack_at: _UnpackAt = struct.unpack_from
+"""`struct.unpack_from`, typed for layouts of whole numbers."""

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from validator.disk.container import unpack_at
 from validator.disk.upcase import upcase
 from validator.evidence import Evidence, Layer, Location, Unreadable, damaged, made_good
-from validator.source import ByteSource, beyond_end
+from validator.source import ByteSource, Pages, beyond_end
 
 _ATTRIBUTE_LIST, _VOLUME_INFORMATION, _DATA = 0x20, 0x70, 0x80
 _FILE_NAME = 0x30
@@ -42,6 +42,8 @@ MAX_EXTENSIONS = 1024
 MAX_RUNS = 2**17
 """Runs (and attributes, which cost as much) that these records may hold together."""
 _MAX_CLUSTERS = 2**52
+_KEPT_NODES = 64
+"""Index nodes that are kept: most of what is looked for lies in few folders."""
 _KEPT_UNITS = 16
 """Unpacked compression units that a file keeps: 1 MiB."""
 
@@ -149,6 +151,15 @@ class _Record(NamedTuple):
         return sorted(found, key=lambda each: each.lowest)
 
 
+class _IndexNode(NamedTuple):
+    """A node of a folder's index."""
+
+    entries: list[bytes]
+    """The last of them without a name."""
+    names: list[str]
+    """Those of the others, for comparison."""
+
+
 class NtfsVolume:
     """An NTFS volume whose boot sector and master file table verify.
 
@@ -163,8 +174,12 @@ class NtfsVolume:
     def __init__(self, source: ByteSource, partition: int) -> None:
         self.partition = partition
         self._source = source
+        self._pages = Pages(source.read_at, source.size)
         self._found: dict[str, _Record | None] = {}
-        self._nodes: dict[str, Runs] = {}
+        self._allocations: dict[str, Runs] = {}
+        """Where the index nodes of a folder lie, by its path."""
+        self._nodes: dict[tuple[int, int | None], _IndexNode] = {}
+        """By the reference to their folder and the VCN."""
         self._mirrored: dict[int, bytes] = {}
         self._recovered: list[Evidence] = []
         self._verify_boot_sector()
@@ -195,7 +210,7 @@ class NtfsVolume:
         return tuple(self._recovered)
 
     def _verify_boot_sector(self) -> None:
-        boot = self._source.read_at(0, 512)
+        boot = self._read(0, 512)
         sector, per_cluster = unpack_at("<HB", boot, 11)
         # Above 128 it is a negative power of two (clusters of 256 KiB and more).
         per_cluster = 1 << (256 - per_cluster) if per_cluster > 128 else per_cluster
@@ -217,6 +232,15 @@ class NtfsVolume:
         end = self._mft_cluster * self.cluster_size + self.record_size
         if not self._mft_cluster or end > self._clusters * self.cluster_size:
             raise self._damage("$Boot", "$MFT inside the volume", f"cluster {self._mft_cluster}", 48)
+
+    def _read(self, offset: int, length: int) -> bytes:
+        """Bytes of the volume; small pieces in whole pages, since records lie side by side."""
+        if offset + length <= self._source.size:
+            try:
+                return self._pages.read_at(offset, length)
+            except Unreadable:
+                pass  # what lies beside them in their page is nobody's concern
+        return self._source.read_at(offset, length)
 
     def _damage(self, path: str, expected: str, found: str, offset: int | None = None) -> Unreadable:
         where = Location(Layer.FILE_SYSTEM, offset, self.partition, _rooted(path))
@@ -252,7 +276,7 @@ class NtfsVolume:
         if at is None or at + self.record_size > self._clusters * self.cluster_size:
             return self._damage(path, "a file record inside the volume", f"record {segment}", at)
         try:
-            data = self._source.read_at(at, self.record_size)
+            data = self._read(at, self.record_size)
             record = self._fixed_up(data, b"FILE", path, at)
         except Unreadable as error:
             return error
@@ -493,8 +517,9 @@ class NtfsVolume:
         wanted = upcase(name)
         node: int | None = None
         for _ in range(MAX_INDEX_DEPTH):
-            entries = self._index_node_entries(folder, node, root, block_size, path)
-            orders = [self._order(entry, wanted, folder, path) for entry in entries]
+            entries, names = self._named_node(folder, node, root, block_size, path)
+            # Whether each comes before (-1), is (0), or comes after (1) the one wanted.
+            orders = [(each > wanted) - (each < wanted) for each in names] + [1]
             # Whoever halves the node must find the same.
             if orders != sorted(orders):
                 raise self._damage(path, "index entries in the order of their names", "another order")
@@ -544,13 +569,6 @@ class NtfsVolume:
             raise self._damage(path, "index nodes of 512 bytes to 64 KiB", str(block_size))
         return root, block_size
 
-    def _order(self, entry: bytes, wanted: str, folder: _Record, path: str) -> int:
-        """Whether an entry's name comes before (-1), is (0), or comes after (1) the one wanted."""
-        if self._is_last(entry):
-            return 1
-        found = upcase(self._entry_name(entry, folder, path))
-        return (found > wanted) - (found < wanted)
-
     @staticmethod
     def _is_last(entry: bytes) -> bool:
         """Whether an entry only ends its node: it has no name."""
@@ -575,6 +593,20 @@ class NtfsVolume:
             raise self._damage(path, "a file name in an index entry", f"a key of {key_length} bytes")
         return entry[16 + 66 : 16 + 66 + 2 * entry[16 + 64]].decode("utf-16-le", "surrogatepass")
 
+    def _named_node(
+        self, folder: _Record, vcn: int | None, root: bytes, block_size: int, path: str
+    ) -> _IndexNode:
+        """A node with its names, all of which verify; the root for None."""
+        place = folder.reference, vcn
+        if (known := self._nodes.get(place)) is not None:
+            return known
+        entries = self._index_node_entries(folder, vcn, root, block_size, path)
+        names = [upcase(self._entry_name(entry, folder, path)) for entry in entries[:-1]]
+        if len(self._nodes) >= _KEPT_NODES:
+            self._nodes.clear()
+        self._nodes[place] = _IndexNode(entries, names)
+        return self._nodes[place]
+
     def _index_node_entries(
         self, folder: _Record, node: int | None, root: bytes, block_size: int, path: str
     ) -> list[bytes]:
@@ -582,9 +614,9 @@ class NtfsVolume:
         return list(self._index_entries(data, start, path))
 
     def _index_node(self, folder: _Record, vcn: int, block_size: int, path: str) -> tuple[bytes, int]:
-        if path not in self._nodes:
-            self._nodes[path] = self._runs(folder.find(_INDEX_ALLOCATION, "$I30"), path)
-        runs = self._nodes[path]
+        if path not in self._allocations:
+            self._allocations[path] = self._runs(folder.find(_INDEX_ALLOCATION, "$I30"), path)
+        runs = self._allocations[path]
         offset = vcn * (self.cluster_size if block_size >= self.cluster_size else _STRIDE)
         at = self._position(runs, offset)
         if at is None or offset + block_size > self._length(runs):
@@ -762,7 +794,7 @@ class NtfsVolume:
         for first, count in runs.span(cluster, -(-(skip + length) // self.cluster_size)):
             piece = min(length, count * self.cluster_size - skip)
             at = None if first is None else first * self.cluster_size + skip
-            pieces.append(bytes(piece) if at is None else self._source.read_at(at, piece))
+            pieces.append(bytes(piece) if at is None else self._read(at, piece))
             length -= piece
             skip = 0
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)

@@ -390,7 +390,7 @@ class VhdxDisk(BlockDisk):
 
     def _verify_bat(self, reserved: tuple[Span, ...]) -> None:
         """Every block inside the file, apart from the regions, the log and every other block."""
-        units = (self.container.block_size or 0) // MIB
+        block = b"\1" * ((self.container.block_size or 0) // MIB)
         used = bytearray(-(-self._source.size // MIB))
         for span in (Span("the header section", 0, MIB), *reserved):
             used[span.offset // MIB : span.end // MIB] = b"\1" * (span.length // MIB)
@@ -402,21 +402,23 @@ class VhdxDisk(BlockDisk):
             for index, entry in enumerate(self._bat[start : start + self._chunk_ratio], start):
                 state = entry & 7
                 if state in present:
-                    self._claim(index, entry >> 20, units, used)
+                    self._claim(index, entry >> 20, block, used)
                 elif state > _UNMAPPED:
                     raise self._bat_damage(index, "a payload block state of this disk", f"state {state}")
             index = start + self._chunk_ratio
             if index < len(self._bat) and (state := self._bat[index] & 7):
                 if state != _FULLY_PRESENT or not differencing:
                     raise self._bat_damage(index, "no sector bitmap in this disk", f"state {state}")
-                self._claim(index, self._bat[index] >> 20, 1, used)
+                self._claim(index, self._bat[index] >> 20, b"\1", used)
 
-    def _claim(self, index: int, unit: int, units: int, used: bytearray) -> None:
-        if unit + units > len(used) or (unit + units) * MIB > self._source.size:
+    def _claim(self, index: int, unit: int, block: bytes, used: bytearray) -> None:
+        """Mark the units (of 1 MiB) of a block as used, which are inside the file and nothing else's."""
+        end = unit + len(block)
+        if end * MIB > self._source.size:
             raise self._bat_damage(index, "a block inside the file", f"a block at {unit * MIB:#x}")
-        if 1 in used[unit : unit + units]:
+        if used.find(1, unit, end) >= 0:
             raise self._bat_damage(index, "a block of its own", f"one at {unit * MIB:#x} over something else")
-        used[unit : unit + units] = b"\1" * units
+        used[unit:end] = block
 
     def _bat_damage(self, index: int, expected: str, found: str) -> Unreadable:
         return _damage(self._bat_region.offset + 8 * index, expected, found, "2.5.1 BAT Entry")

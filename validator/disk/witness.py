@@ -52,6 +52,7 @@ class WitnessedDisk:
     def _read_again(self, offset: int, length: int) -> bytes:
         import pyvhdi
 
+        self._stream.failure = None
         try:
             if self._witness is None:
                 witness = pyvhdi.file()

@@ -9,10 +9,9 @@ nothing until it is called.
 
 import functools
 import os
-import traceback
 import typing
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections import ChainMap
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from validator.evidence import Effect, Evidence, Layer, Location, Unreadable
@@ -20,20 +19,28 @@ from validator.evidence import Effect, Evidence, Layer, Location, Unreadable
 T_co = TypeVar("T_co", covariant=True)
 
 
-@dataclass(frozen=True, slots=True)
 class Attempt(Generic[T_co]):
-    """A fact that may have failed: a value, or the evidence why there is none."""
+    """A fact that may have failed: a value, or the evidence why there is none.
 
-    value: T_co | None
-    """Only to be read where `unknown` is None; None is a value as well (absent)."""
-    unknown: Evidence | None = None
+    Attributes:
+        value: only to be read where `unknown` is None; None is a value as well (absent).
+        unknown: why there is none.
+    """
+
+    __slots__ = ("unknown", "value")
+
+    def __init__(self, value: T_co | None, unknown: Evidence | None = None) -> None:
+        self.value = value
+        self.unknown = unknown
 
 
-@dataclass(frozen=True, slots=True)
 class Later(Generic[T_co]):
     """A fact that is computed when it is called for: for what only few images make somebody ask."""
 
-    call: Callable[[], Attempt[T_co]]
+    __slots__ = ("call",)
+
+    def __init__(self, call: Callable[[], Attempt[T_co]]) -> None:
+        self.call = call
 
     def __call__(self) -> Attempt[T_co]:
         """The value, or the evidence why there is none."""
@@ -55,15 +62,16 @@ class Facts:
     """
 
     def __init__(
-        self, functions: Mapping[str, Callable[..., Any]], given: Mapping[str, Attempt[Any]]
+        self, functions: MutableMapping[str, Callable[..., Any]], given: Mapping[str, Attempt[Any]]
     ) -> None:
         self._functions = functions
         self._known: dict[str, Attempt[Any]] = dict(given)
 
-    def about(self, functions: Mapping[str, Callable[..., Any]], **given: object) -> "Facts":
+    def about(self, functions: MutableMapping[str, Callable[..., Any]], **given: object) -> "Facts":
         """More facts, about a part of the subject: what is known of the whole is known of the part."""
         known = {name: Attempt(value) for name, value in given.items()}
-        return Facts({**self._functions, **functions}, {**self._known, **known})
+        # Chained, since merging would import all that a table names.
+        return Facts(ChainMap(functions, self._functions), {**self._known, **known})
 
     def attempt(self, name: str) -> Attempt[Any]:
         """The fact, or why it cannot be had."""
@@ -90,10 +98,10 @@ class Facts:
             Unreadable: where one of them cannot be had.
         """
         arguments: dict[str, Any] = {}
-        for name, annotation in parameters(function):
-            if typing.get_origin(annotation) is Later:
+        for name, form in _forms(function):
+            if form is Later:
                 arguments[name] = Later(functools.partial(self.attempt, name))
-            elif takes_attempt(annotation):
+            elif form is Attempt:
                 arguments[name] = self.attempt(name)
             elif (attempt := self.attempt(name)).unknown is not None:
                 raise Unreadable(attempt.unknown)
@@ -105,6 +113,22 @@ class Facts:
 def parameters(function: Callable[..., Any]) -> Iterable[tuple[str, Any]]:
     """Names and annotations of a function's parameters: the facts that it reads."""
     return [item for item in function.__annotations__.items() if item[0] != "return"]
+
+
+@functools.lru_cache(1024)
+def _forms(function: Callable[..., Any]) -> tuple[tuple[str, type | None], ...]:
+    """The facts that a function reads, each with the form that it takes it in: None for the plain value."""
+    return tuple(
+        (
+            name,
+            Later
+            if typing.get_origin(annotation) is Later
+            else Attempt
+            if takes_attempt(annotation)
+            else None,
+        )
+        for name, annotation in parameters(function)
+    )
 
 
 def takes_attempt(annotation: Any) -> bool:
@@ -121,6 +145,8 @@ _FAILED = " failed ("
 def own_failure(name: str, error: BaseException, who: str = _US) -> Evidence:
     """Evidence for a failure of this program or a plug-in: never an answer about the image."""
     if os.environ.get("IMAGE_VALIDATOR_DEBUG"):
+        import traceback
+
         traceback.print_exception(error)
     return Evidence(
         Location(Layer.TOOL),

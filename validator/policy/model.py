@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterable, Mapping
 from datetime import date
-from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from validator.checks.model import Check, Severity
@@ -61,6 +60,10 @@ class Waiver(NamedTuple):
         return self.until is not None and self.until < today
 
 
+_NOTHING: Mapping[str, Mapping[str, Severity]] = {}
+"""No mapping proxy, which cannot be pickled."""
+
+
 class Policy(NamedTuple):
     """What applies to a run; what is None or empty is left to the defaults."""
 
@@ -69,7 +72,7 @@ class Policy(NamedTuple):
     """Ids and families: of the catalogue only these are asked. Empty: all."""
     ignore: tuple[str, ...] = ()
     """Ids and families that are not asked."""
-    severity: Mapping[str, Mapping[str, Severity]] = MappingProxyType({})
+    severity: Mapping[str, Mapping[str, Severity]] = _NOTHING
     """By check and profile."""
     fail_on: Severity | None = None
     waivers: tuple[Waiver, ...] = ()

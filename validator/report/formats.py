@@ -2,13 +2,15 @@
 
 import importlib
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from validator.report.model import RunReport
+if TYPE_CHECKING:
+    from validator.report.model import RunReport
 
 FORMATS: Mapping[str, str] = {
     "text": "image-validator.txt",
     "json": "image-validator.json",
+    "jsonl": "image-validator.jsonl",
     "github": "image-validator.github.txt",
     "azure-devops": "image-validator.azure-devops.txt",
     "markdown": "image-validator.md",
@@ -33,7 +35,7 @@ class Style(NamedTuple):
     """Also what passed, every layer, and all evidence."""
 
 
-def render(name: str, run: RunReport, style: Style) -> str:
+def render(name: str, run: "RunReport", style: Style) -> str:
     """The run in a format of `FORMATS`."""
     module = importlib.import_module(f"validator.report.{name.replace('-', '_')}")
     text: str = module.render(run, style)

@@ -23,8 +23,13 @@ def render(run: RunReport, style: Style) -> str:
 
 
 def dumps(data: Any) -> str:
+    """JSON for a file or standard output, indented."""
+    return inert(json.dumps(data, indent=2)) + "\n"
+
+
+def inert(text: str) -> str:
     """JSON that no CI host takes for a command: Azure's agents act on `##vso[` anywhere in a line."""
-    return json.dumps(data, indent=2).replace("##", "\\u0023#") + "\n"
+    return text.replace("##", "#\\u0023")  # this way around, since `###` has two of them
 
 
 def as_data(run: RunReport) -> dict[str, Any]:
@@ -34,7 +39,7 @@ def as_data(run: RunReport) -> dict[str, Any]:
         "tool": {"name": "image-validator", "version": run.tool_version},
         "plugins": [each._asdict() for each in run.plugins],
         "profile": run.profile,
-        "policy": _plain(run.policy),
+        "policy": plain(run.policy),
         "warnings": list(run.warnings),
         "exit_code": run.exit_code.value,
         "summary": {
@@ -54,7 +59,7 @@ def image_data(report: Report) -> dict[str, Any]:
         "profile": report.profile,
         "findings": [_finding(each) for each in report.findings],
         "facts": facts_data(report.facts, report),
-        "layers": [_plain(layer) for layer in report.layers],
+        "layers": [plain(layer) for layer in report.layers],
         "duration_ms": report.duration_ms,
     }
 
@@ -62,29 +67,29 @@ def image_data(report: Report) -> dict[str, Any]:
 def facts_data(facts: ReportFacts, report: Report) -> dict[str, Any]:
     """What is in the image, as plain values."""
     container, table = facts.container, facts.partition_table
-    installation: Any = _plain(facts.installation)
+    installation: Any = plain(facts.installation)
     if not isinstance(facts.installation, Unknown):
-        installation["product"] = _plain(facts.product)
-        installation["architecture"] = _plain(facts.architecture)
+        installation["product"] = plain(facts.product)
+        installation["architecture"] = plain(facts.architecture)
     disk = (
-        _plain(container)
+        plain(container)
         if isinstance(container, Unknown)
         else {
             "size": container.virtual_size,
             "logical_sector_size": container.logical_sector_size,
-            "scheme": _plain(table) if isinstance(table, Unknown) else table.scheme,
-            "id": _plain(table) if isinstance(table, Unknown) else table.disk_id,
+            "scheme": plain(table) if isinstance(table, Unknown) else table.scheme,
+            "id": plain(table) if isinstance(table, Unknown) else table.disk_id,
         }
     )
     return {
-        "container": _plain(container),
+        "container": plain(container),
         "disk": disk,
-        "partitions": _plain(facts.volumes)
+        "partitions": plain(facts.volumes)
         if isinstance(facts.volumes, Unknown)
-        else [{**_plain(volume.partition), "contents": volume.kind.value} for volume in facts.volumes],
-        "installations": _plain(facts.installations),
+        else [{**plain(volume.partition), "contents": volume.kind.value} for volume in facts.volumes],
+        "installations": plain(facts.installations),
         "installation": installation,
-        "volume_state": _plain(facts.volume_state)
+        "volume_state": plain(facts.volume_state)
         if isinstance(facts.volume_state, Unknown)
         else {
             "partition": facts.volume_state.partition,
@@ -92,7 +97,7 @@ def facts_data(facts: ReportFacts, report: Report) -> dict[str, Any]:
             "log_clean": facts.volume_state.log_clean,
             "hibernated": facts.volume_state.hibernated,
         },
-        "setup_state": _plain(facts.setup_state),
+        "setup_state": plain(facts.setup_state),
         "io": {
             "files": report.io.files,
             "reads": report.io.reads,
@@ -103,12 +108,12 @@ def facts_data(facts: ReportFacts, report: Report) -> dict[str, Any]:
 
 def timeline_data(timeline: "tuple[Event, ...]") -> list[dict[str, Any]]:
     """What happened to the installation, as plain values (docs/inspect.md)."""
-    return [_plain(event) for event in timeline]
+    return [plain(event) for event in timeline]
 
 
 def picture_data(picture: "Picture") -> dict[str, Any]:
     """What `inspect` shows beside the facts, as plain values (docs/inspect.md)."""
-    return {name: _plain(part) for name, part in picture._asdict().items()}
+    return {name: plain(part) for name, part in picture._asdict().items()}
 
 
 def _finding(judged: Judged) -> dict[str, Any]:
@@ -117,13 +122,13 @@ def _finding(judged: Judged) -> dict[str, Any]:
         "family": judged.check.family,
         "status": judged.status.value,
         "severity": judged.severity.value,
-        "overridden_severity": _plain(judged.overridden),
+        "overridden_severity": plain(judged.overridden),
         "message": judged.message,
         "evidence": [_evidence(each) for each in judged.evidence],
-        "remedy": _plain(judged.remedy),
+        "remedy": plain(judged.remedy),
         "cause": None if judged.cause is None else {"id": judged.cause.id, "text": judged.cause.text},
         "references": list(judged.references),
-        "plugin": _plain(judged.check.distribution),
+        "plugin": plain(judged.check.distribution),
         "waiver": _waiver(judged),
     }
 
@@ -136,7 +141,7 @@ def _waiver(judged: Judged) -> dict[str, Any] | None:
         "reason": waiver.reason,
         "until": None if waiver.until is None else waiver.until.isoformat(),
         "expired": judged.waived is None,
-        "accepts": _plain(judged.waived),
+        "accepts": plain(judged.waived),
         "baseline": waiver.baseline,
     }
 
@@ -153,13 +158,14 @@ def _evidence(evidence: Evidence) -> dict[str, Any]:
         "offset": where.offset,
         "expected": evidence.expected or None,
         "found": evidence.found,
-        "time": _plain(evidence.time),
+        "time": plain(evidence.time),
         "effect": evidence.effect.value,
         "specification": evidence.spec or None,
     }
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A value as JSON knows it, in the way of the contract."""
     if isinstance(value, Unknown):
         return {"unknown": value.why}
     if isinstance(value, Enum):
@@ -169,9 +175,9 @@ def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return rfc3339(value)
     if hasattr(value, "_asdict"):
-        return {name: _plain(item) for name, item in value._asdict().items()}
+        return {name: plain(item) for name, item in value._asdict().items()}
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     return value

@@ -4,8 +4,7 @@ import re
 import unicodedata
 
 _DOUBTFUL = re.compile(r"[^ -~]")
-_SURROGATE = re.compile("[\ud800-\udfff]")
-_COMMAND = re.compile(r"##|(?<!\S)::(?=\w)")
+_COMMAND = re.compile(r"#(?=#)|(?<!\S)::(?=\w)")
 _SHORT = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
 
 
@@ -35,7 +34,9 @@ def shortened(text: str, most: int) -> str:
 
 def without_surrogates(text: str) -> str:
     """The text with only what UTF-8 cannot carry written as an escape."""
-    return _SURROGATE.sub(lambda match: _escape(match[0]), text)
+    if text.isascii():
+        return text
+    return re.sub("[\ud800-\udfff]", lambda match: _escape(match[0]), text)
 
 
 def _prints(character: str) -> bool:

@@ -5,8 +5,11 @@ sequence numbers or a wrong checksum the newest writes lie in the transaction lo
 file, and what stands in it may be old: the logs are applied in memory, or nothing is read.
 """
 
+from array import array
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta, timezone
+from struct import Struct
 from typing import NamedTuple
 
 from validator.disk.container import unpack_at
@@ -52,6 +55,18 @@ _INLINE = 0x80000000
 """In the length of a value: its data stands in the value itself."""
 _TRANSACTIONS = 0x00000001
 """Flag of the base block: pending or anticipated transactions, as in nearly every SYSTEM hive."""
+_EPOCH = datetime(1601, 1, 1, tzinfo=timezone.utc)
+_SIZE = Struct("<i")
+"""What a cell begins with: its size, negative where it is allocated."""
+_NODE = Struct("<2sHQ4xII4xI4xII28xH")
+"""Signature, flags, time, parent, sub-keys and their list, values and their list, length of the name."""
+_NAME_IN_NODE = 76
+_VALUE = Struct("<2sHIIIH")
+"""Signature, lengths of name and data, cell of the data, type, flags."""
+_NAME_IN_VALUE = 20
+_KEPT_NODES = 4096
+_KEPT_VALUES = 256
+"""Key nodes that are kept; values of a key up to which they are. More than a healthy hive makes us read."""
 _SPEC = "regf"
 
 
@@ -113,19 +128,38 @@ class Key(NamedTuple):
 
     path: str
     name: str
+    upper: str
+    """The name for comparison."""
     cell: int
-    time: datetime | None
+    parent: int
+    """The parent's cell, as the node gives it."""
+    ticks: int
     subkeys: int
     subkey_list: int
     values: int
     value_list: int
     flags: int
 
+    @property
+    def time(self) -> datetime | None:
+        """When it was last written, UTC."""
+        return filetime(self.ticks)
+
+
+class _Children(NamedTuple):
+    """A list of sub-keys: their cells, and the hint that it gives for each."""
+
+    cells: tuple[int, ...]
+    hints: tuple[int | bytes | None, ...]
+    """The hash of the name, its first letters, or nothing."""
+
 
 class _StoredValue(NamedTuple):
     """A value whose name verified, its data not read yet."""
 
     name: str
+    upper: str
+    """The name for comparison."""
     cell: int
     length: int
     content: int
@@ -139,7 +173,7 @@ def filetime(ticks: int) -> datetime | None:
     if not ticks:
         return None
     try:
-        return datetime(1601, 1, 1, tzinfo=timezone.utc) + timedelta(microseconds=ticks // 10)
+        return _EPOCH + timedelta(microseconds=ticks // 10)
     except OverflowError:
         return None
 
@@ -164,9 +198,15 @@ class Hive:
         self._partition = file.partition
         self._source: ByteSource = file
         self._bins: dict[int, tuple[int, int]] = {}
-        self._walked: dict[int, tuple[set[int], int]] = {}
+        """Start and end of the bin that a page lies in."""
+        self._walked: dict[int, array[int]] = {}
+        """Where the cells of a bin begin, by its start: as far as it was walked, the last not yet."""
         self._keys: dict[str, Key | None] = {}
-        self._lists: dict[int, list[tuple[int, int | bytes | None]]] = {}
+        self._nodes: dict[int, Key] = {}
+        """Keys by their cells: those in the middle of a list are compared with every name."""
+        self._values: dict[tuple[int, int], list[_StoredValue]] = {}
+        """What `_stored_values` found, by the cell and the length of the list."""
+        self._lists: dict[int, _Children] = {}
         """What `_children` found, by the key's cell: some keys are asked for many of their sub-keys."""
         self._present: dict[int, frozenset[str]] = {}
         """The names of all sub-keys of a key, in capitals, by its cell."""
@@ -233,13 +273,17 @@ class Hive:
         """Bytes of the hive bins; `offset` counts from the first bin, as all offsets in a hive do."""
         return self._source.read_at(BASE_BLOCK + offset, length)
 
+    def _page(self, number: int) -> bytes:
+        """A page of the hive bins."""
+        return self._source.read_at(BASE_BLOCK + number * PAGE, PAGE)
+
     def _bin(self, offset: int, key: str) -> tuple[int, int]:
         """Start and end of the bin that holds an offset: the nearest header before it that holds."""
         page = offset // PAGE
         for start in range(page, max(-1, page - MAX_BIN // PAGE), -1):
             if known := self._bins.get(start):
                 return known
-            header = self._read(start * PAGE, 32)
+            header = self._page(start)
             if header[:4] != b"hbin":
                 continue
             own, size = unpack_at("<II", header, 4)
@@ -251,21 +295,28 @@ class Hive:
                     f"one of {size:#x} bytes that gives its offset as {own:#x}",
                     key,
                 )
-            self._bins[start] = start * PAGE, end
+            self._bins[start] = self._bins[page] = start * PAGE, end
             return self._bins[start]
         raise self._damage(BASE_BLOCK + offset, "a hive bin around this cell", "no header before it", key)
 
     def _walk_to(self, offset: int, start: int, end: int, key: str) -> None:
         """Go over the cells of a bin: one must begin at the offset, or it lies inside another."""
-        known, at = self._walked.setdefault(start, (set(), start + 32))
-        while at <= offset and at < end:
-            size = abs(int.from_bytes(self._read(at, 4), "little", signed=True))
-            if size < 8 or size % 8 or at + size > end:
-                raise self._damage(BASE_BLOCK + at, "cells that fill their bin", f"one of {size} bytes", key)
-            known.add(at)
-            at += size
-        self._walked[start] = known, at
-        if offset not in known:
+        cells = self._walked.get(start)
+        if cells is None:
+            cells = self._walked[start] = array("I", (start + 32,))
+        while (at := cells[-1]) <= offset and at < end:
+            # No size crosses a page: cells begin at multiples of 8.
+            page, within = self._page(at // PAGE), at % PAGE
+            while within < PAGE and at <= offset:
+                size = abs(_SIZE.unpack_from(page, within)[0])
+                if size < 8 or size % 8 or at + size > end:
+                    found = f"one of {size} bytes"
+                    raise self._damage(BASE_BLOCK + at, "cells that fill their bin", found, key)
+                at += size
+                within += size
+                cells.append(at)
+        index = bisect_left(cells, offset)
+        if index >= len(cells) - 1 or cells[index] != offset:
             raise self._damage(BASE_BLOCK + offset, "the beginning of a cell", "the inside of another", key)
 
     def _cell(self, offset: int, key: str, minimum: int, more: int = 0) -> bytes:
@@ -274,36 +325,56 @@ class Hive:
             raise self._damage(BASE_BLOCK + offset, "a cell inside the hive bins", f"offset {offset:#x}", key)
         start, end = self._bin(offset, key)
         self._walk_to(offset, start, end, key)
-        size = int.from_bytes(self._read(offset, 4), "little", signed=True)
-        if size >= 0:
+        page, within = self._page(offset // PAGE), offset % PAGE
+        size = -_SIZE.unpack_from(page, within)[0]
+        if size <= 0:
             raise self._damage(BASE_BLOCK + offset, "an allocated cell", "a freed one", key)
-        if size % 8 or offset - size > end or -size < minimum + 4:
+        if size < minimum + 4:
             expected = f"a cell of at least {minimum + 4} bytes inside its bin"
-            raise self._damage(BASE_BLOCK + offset, expected, f"{-size} bytes", key)
-        length = min(-size - 4, minimum + more)
-        return self._read(offset + 4, length) if length else b""
+            raise self._damage(BASE_BLOCK + offset, expected, f"{size} bytes", key)
+        length = min(size - 4, minimum + more)
+        if within + 4 + length <= PAGE:
+            return page[within + 4 : within + 4 + length]
+        return self._read(offset + 4, length)
 
     # -- keys ----------------------------------------------------------------------------------
 
     def _key(self, offset: int, path: str, parent: int | None) -> Key:
-        data = self._cell(offset, path, 76, MAX_NAME)
-        if data[:2] != b"nk":
-            raise self._damage(BASE_BLOCK + offset, "a key node “nk”", data[:2].hex(" "), path)
-        (flags,) = unpack_at("<H", data, 2)
-        (ticks,) = unpack_at("<Q", data, 4)
-        (stored_parent, subkeys) = unpack_at("<II", data, 16)
-        (subkey_list,) = unpack_at("<I", data, 28)
-        values, value_list = unpack_at("<II", data, 36)
-        (name_length,) = unpack_at("<H", data, 72)
-        if 76 + name_length > len(data):
-            raise self._damage(
-                BASE_BLOCK + offset + 76, "a name inside its cell", f"{name_length} bytes", path
-            )
-        if parent is not None and stored_parent != parent:
-            found = f"{stored_parent:#x}"
+        """The key in a cell; its path is that of who asked for it first."""
+        key = self._nodes.get(offset) or self._read_key(offset, path)
+        if parent is not None and key.parent != parent:
+            found = f"{key.parent:#x}"
             raise self._damage(BASE_BLOCK + offset + 20, f"the parent key {parent:#x}", found, path)
-        name = self._name(data[76 : 76 + name_length], bool(flags & _COMPRESSED_NAME), offset, path)
-        return Key(path, name, offset, filetime(ticks), subkeys, subkey_list, values, value_list, flags)
+        return key
+
+    def _read_key(self, offset: int, path: str) -> Key:
+        data = self._cell(offset, path, _NAME_IN_NODE, MAX_NAME)
+        (signature, flags, ticks, parent, subkeys, subkey_list, values, value_list, length) = (
+            _NODE.unpack_from(data)
+        )
+        if signature != b"nk":
+            raise self._damage(BASE_BLOCK + offset, "a key node “nk”", signature.hex(" "), path)
+        at = _NAME_IN_NODE
+        if at + length > len(data):
+            raise self._damage(BASE_BLOCK + offset + at, "a name inside its cell", f"{length} bytes", path)
+        name = self._name(data[at : at + length], bool(flags & _COMPRESSED_NAME), offset, path)
+        key = Key(
+            path,
+            name,
+            upcase(name),
+            offset,
+            parent,
+            ticks,
+            subkeys,
+            subkey_list,
+            values,
+            value_list,
+            flags,
+        )
+        if len(self._nodes) >= _KEPT_NODES:
+            self._nodes.clear()
+        self._nodes[offset] = key
+        return key
 
     def _opened(self, key: Key) -> Key:
         """A key whose content is in this hive under it; of others nothing but the name counts."""
@@ -332,13 +403,13 @@ class Hive:
         key = self.key(path) if path else self.root
         if key is None or not key.subkeys:
             return ()
-        names = tuple(self._names(self._children(key, key.path), key, key.path))
-        upper = [upcase(name) for name in names]
-        for before, name in zip(upper, upper[1:]):
+        children = self._all_children(self._children(key, key.path), key, key.path)
+        found = [(child.name, child.upper) for child in children]
+        for (_, before), (_, name) in zip(found, found[1:]):
             if before >= name:
                 expected = f"“{name}” in the order of the sub-keys' names"
                 raise self._damage(BASE_BLOCK + key.subkey_list, expected, f"it after “{before}”", key.path)
-        return names
+        return tuple(name for name, _ in found)
 
     def _subkey(self, key: Key, name: str) -> Key | None:
         """One sub-key by name.
@@ -349,67 +420,61 @@ class Hive:
         if not key.subkeys:
             return None
         path = f"{key.path}\\{name}".lstrip("\\")
-        entries = self._children(key, path)
-        cells = [cell for cell, _ in entries]
-        index = self._halve(cells, key, name, path)
+        children = self._children(key, path)
+        cells, wanted = children.cells, upcase(name)
+        index = self._halve(cells, key, wanted, path)
         if index is None:
-            self._refuse_hidden(entries, key, name, path)
+            self._refuse_hidden(children, key, wanted, path)
             return None
         for neighbour in (index - 1, index + 1):
-            if 0 <= neighbour < len(cells) and self._compare(cells[neighbour], key, name, path) == 0:
+            if 0 <= neighbour < len(cells) and self._key(cells[neighbour], path, key.cell).upper == wanted:
                 raise self._damage(BASE_BLOCK + cells[neighbour], "one key of this name", "two of them", path)
-        hint = entries[index][1]
-        if hint is not None and name.isascii() and hint not in _hints(name):
+        hint = children.hints[index]
+        if hint is not None and name.isascii() and not _fits(hint, name):
             where = BASE_BLOCK + key.subkey_list
             raise self._damage(where, "the hint of this key's name", "another one", path)
-        return self._opened(self._key(cells[index], path, key.cell))
+        return self._opened(self._key(cells[index], path, key.cell)._replace(path=path))
 
-    def _children(self, key: Key, path: str) -> list[tuple[int, int | bytes | None]]:
+    def _children(self, key: Key, path: str) -> _Children:
         """The list of a key's sub-keys (see `_subkey_list`), as many as the key says and all different."""
         if (known := self._lists.get(key.cell)) is not None:
             return known
-        entries = self._subkey_list(key.subkey_list, path, depth=0)
-        different = len({cell for cell, _ in entries})
-        if len(entries) != key.subkeys or different != len(entries):
-            found = f"a list of {len(entries)}, {different} of them different"
+        children = self._subkey_list(key.subkey_list, path, depth=0)
+        count, different = len(children.cells), len(set(children.cells))
+        if count != key.subkeys or different != count:
+            found = f"a list of {count}, {different} of them different"
             raise self._damage(BASE_BLOCK + key.cell, f"{key.subkeys} sub-keys", found, key.path)
-        self._lists[key.cell] = entries
-        return entries
+        self._lists[key.cell] = children
+        return children
 
-    def _names(self, entries: list[tuple[int, int | bytes | None]], key: Key, path: str) -> Iterator[str]:
-        """The names of the sub-keys in a list, a bounded number of them."""
-        if len(entries) > MAX_NAMES:
-            found = f"{len(entries)} names to compare"
+    def _all_children(self, children: _Children, key: Key, path: str) -> Iterator[Key]:
+        """The sub-keys in a list, a bounded number of them."""
+        if len(children.cells) > MAX_NAMES:
+            found = f"{len(children.cells)} names to compare"
             raise self._damage(BASE_BLOCK + key.cell, f"at most {MAX_NAMES} sub-keys", found, path)
-        for cell, _ in entries:
-            yield self._key(cell, path, key.cell).name
+        for cell in children.cells:
+            yield self._key(cell, path, key.cell)
 
-    def _compare(self, cell: int, key: Key, name: str, path: str) -> int:
-        """Whether the name of the key in a cell comes before (-1), is (0), or comes after a name."""
-        found, wanted = upcase(self._key(cell, path, key.cell).name), upcase(name)
-        return (found > wanted) - (found < wanted)
-
-    def _halve(self, cells: list[int], key: Key, name: str, path: str) -> int | None:
+    def _halve(self, cells: Sequence[int], key: Key, wanted: str, path: str) -> int | None:
         low, high = 0, len(cells)
         while low < high:
             middle = (low + high) // 2
-            order = self._compare(cells[middle], key, name, path)
-            if not order:
+            found = self._key(cells[middle], path, key.cell).upper
+            if found == wanted:
                 return middle
-            low, high = (middle + 1, high) if order < 0 else (low, middle)
+            low, high = (middle + 1, high) if found < wanted else (low, middle)
         return None
 
-    def _refuse_hidden(
-        self, entries: list[tuple[int, int | bytes | None]], key: Key, name: str, path: str
-    ) -> None:
+    def _refuse_hidden(self, children: _Children, key: Key, wanted: str, path: str) -> None:
         """Absence is only believed when no name in the list is the one that was looked for."""
         if key.cell not in self._present:
-            self._present[key.cell] = frozenset(map(upcase, self._names(entries, key, path)))
-        if upcase(name) in self._present[key.cell]:
+            names = frozenset(child.upper for child in self._all_children(children, key, path))
+            self._present[key.cell] = names
+        if wanted in self._present[key.cell]:
             expected = "sub-keys in the order of their names"
             raise self._damage(BASE_BLOCK + key.subkey_list, expected, "this one out of order", path)
 
-    def _subkey_list(self, offset: int, path: str, depth: int) -> list[tuple[int, int | bytes | None]]:
+    def _subkey_list(self, offset: int, path: str, depth: int) -> _Children:
         """Cells of the sub-keys with the hint that the list gives for each: hash, letters or None."""
         head = self._cell(offset, path, 4)
         kind, (count,) = head[:2], unpack_at("<H", head, 2)
@@ -418,20 +483,23 @@ class Hive:
         words = count * (1 if kind in (b"li", b"ri") else 2)
         numbers = unpack_at(f"<{words}I", self._cell(offset, path, 4 + 4 * words), 4)
         if kind == b"li":
-            return [(cell, None) for cell in numbers]
+            return _Children(numbers, (None,) * count)
         if kind == b"lh":
-            return list(zip(numbers[::2], numbers[1::2]))
+            return _Children(numbers[::2], numbers[1::2])
         if kind == b"lf":
-            return [(cell, word.to_bytes(4, "little")) for cell, word in zip(numbers[::2], numbers[1::2])]
+            return _Children(numbers[::2], tuple(word.to_bytes(4, "little") for word in numbers[1::2]))
         if depth or len(set(numbers)) != count:
             raise self._damage(BASE_BLOCK + offset, "an index root of different lists", "another list", path)
-        entries: list[tuple[int, int | bytes | None]] = []
+        cells: list[int] = []
+        hints: list[int | bytes | None] = []
         for cell in numbers:
-            entries += self._subkey_list(cell, path, depth + 1)
-            if len(entries) > MAX_SUBKEYS:
+            part = self._subkey_list(cell, path, depth + 1)
+            cells += part.cells
+            hints += part.hints
+            if len(cells) > MAX_SUBKEYS:
                 found = "more of them"
                 raise self._damage(BASE_BLOCK + offset, f"at most {MAX_SUBKEYS} sub-keys", found, path)
-        return entries
+        return _Children(tuple(cells), tuple(hints))
 
     # -- values --------------------------------------------------------------------------------
 
@@ -465,14 +533,15 @@ class Hive:
         if key is None or not stored:
             return ()
         where = BASE_BLOCK + key.value_list
-        if len({upcase(each.name) for each in stored}) != len(stored):
+        if len({each.upper for each in stored}) != len(stored):
             raise self._damage(where, "values of different names", "two of one name", key.path)
         if sum(each.length & ~_INLINE for each in stored) > MAX_LISTED:
             raise self._damage(where, f"values of at most {MAX_LISTED} bytes together", "more", key.path)
         return tuple(self._value(each, key) for each in stored)
 
     def _find_value(self, key: Key, name: str) -> Value | None:
-        found = [each for each in self._stored_values(key) if upcase(each.name) == upcase(name)]
+        wanted = upcase(name)
+        found = [each for each in self._stored_values(key) if each.upper == wanted]
         if len(found) > 1:
             raise self._damage(
                 BASE_BLOCK + key.value_list, f"one value {name}", f"{len(found)} of them", key.path
@@ -483,6 +552,9 @@ class Hive:
         """All values of a key without their data."""
         if not key.values:
             return []
+        place = key.value_list, key.values
+        if (known := self._values.get(place)) is not None:
+            return known
         if key.values > MAX_VALUES:
             raise self._damage(
                 BASE_BLOCK + key.cell, f"at most {MAX_VALUES} values", str(key.values), key.path
@@ -490,17 +562,22 @@ class Hive:
         cells = unpack_at(f"<{key.values}I", self._cell(key.value_list, key.path, 4 * key.values))
         if len(set(cells)) != len(cells):
             raise self._damage(BASE_BLOCK + key.value_list, "each value once", "one twice", key.path)
-        return [self._stored_value(cell, key.path) for cell in cells]
+        stored = [self._stored_value(cell, key.path) for cell in cells]
+        if len(stored) <= _KEPT_VALUES:
+            self._values[place] = stored
+        return stored
 
     def _stored_value(self, offset: int, path: str) -> _StoredValue:
-        data = self._cell(offset, path, 20, MAX_NAME)
-        if data[:2] != b"vk":
-            raise self._damage(BASE_BLOCK + offset, "a value “vk”", data[:2].hex(" "), path)
-        name_length, length, content, kind, flags = unpack_at("<HIIIH", data, 2)
-        if 20 + name_length > len(data):
+        data = self._cell(offset, path, _NAME_IN_VALUE, MAX_NAME)
+        signature, name_length, length, content, kind, flags = _VALUE.unpack_from(data)
+        if signature != b"vk":
+            raise self._damage(BASE_BLOCK + offset, "a value “vk”", signature.hex(" "), path)
+        at = _NAME_IN_VALUE
+        if at + name_length > len(data):
             raise self._damage(BASE_BLOCK + offset, "a name inside its cell", f"{name_length} bytes", path)
-        name = self._name(data[20 : 20 + name_length], bool(flags & _VALUE_COMPRESSED_NAME), offset, path)
-        return _StoredValue(name, offset, length, content, kind, data[8:12])
+        compressed = bool(flags & _VALUE_COMPRESSED_NAME)
+        name = self._name(data[at : at + name_length], compressed, offset, path)
+        return _StoredValue(name, upcase(name), offset, length, content, kind, data[8:12])
 
     def _value(self, stored: _StoredValue, key: Key) -> Value:
         """A value with its data."""
@@ -540,11 +617,13 @@ class Hive:
         return b"".join(self._cell(cell, path, size) for cell, size in zip(cells, sizes))
 
 
-def _hints(name: str) -> tuple[int | bytes, ...]:
-    """What a list may give for a name: the hash of an `lh` list, the first letters of an `lf` list."""
+def _fits(hint: int | bytes, name: str) -> bool:
+    """Whether it is a name's hash, as an `lh` list gives it, or its first letters, as an `lf` list does."""
+    if isinstance(hint, bytes):
+        letters = name[:4].encode("latin-1", "replace").ljust(4, b"\0")
+        # A name that is stored as UTF-16 has zeros for letters.
+        return hint in (letters, letters.upper(), letters.lower(), letters.title(), bytes(4))
     hashed = 0
     for unit in upcase(name):
         hashed = (hashed * 37 + ord(unit)) & 0xFFFFFFFF
-    letters = name[:4].encode("latin-1", "replace").ljust(4, b"\0")
-    # A name that is stored as UTF-16 has zeros for letters.
-    return hashed, letters, letters.upper(), letters.lower(), letters.title(), bytes(4)
+    return hint == hashed

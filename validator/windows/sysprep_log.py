@@ -11,7 +11,6 @@ from enum import Enum
 from typing import NamedTuple
 
 from validator.source import ByteSource
-from validator.windows.sysprep_failures import is_benign
 from validator.windows.text import Line, LineReader
 
 _BEGIN = "beginning of a new sysprep run"
@@ -33,7 +32,7 @@ _VALIDATION = "f00d8"
 _REFUSED = "f0073"
 _DIALOG = "f003d"
 _VM_MODE = "f00b7"
-_ERROR = re.compile(r",\s*Error\b|was installed for a user|Failure occurred")
+_ERROR = r",\s*Error\b|was installed for a user|Failure occurred"
 _MOST_TROUBLE = 1000
 """Lines before the fatal ones that are kept."""
 
@@ -232,7 +231,9 @@ def _run(lines: list[Line], begun: bool) -> SysprepRun:
     for index, line in enumerate(lines):
         code = _code(line)
         codes.add(code)
-        if match := _OPTION.search(line.text):
+        if "'" not in line.text:
+            pass  # none of the three that follow
+        elif match := _OPTION.search(line.text):
             options[match[1].upper()] = None
         elif match := _PHASE.search(line.text):
             phase = match[2] if match[1] == "Processing" else f"validate {match[2]}"
@@ -289,8 +290,10 @@ def _last_good(lines: list[Line], before: int) -> int:
 
 def _last_words(lines: list[Line], start: int, failed: int, fatal: list[int]) -> tuple[Line, ...]:
     """What a failure left behind: the last error, the call that failed, the first and the last fatal line."""
+    from validator.windows.sysprep_failures import is_benign  # only asked where sysprep failed
+
     end = failed if failed >= 0 else fatal[0]
-    errors = (index for index in range(end - 1, start - 1, -1) if _ERROR.search(lines[index].text))
+    errors = (index for index in range(end - 1, start - 1, -1) if re.search(_ERROR, lines[index].text))
     error = next((index for index in errors if not is_benign(lines[index])), None)
     chosen = {*([] if error is None else [error]), *([failed] if failed >= 0 else []), fatal[0], fatal[-1]}
     return tuple(lines[index] for index in sorted(chosen))
