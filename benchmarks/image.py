@@ -21,6 +21,7 @@ from tests.images import (
     Disk,
     Esp,
     File,
+    FixedVhd,
     Msr,
     Ntfs,
     Run,
@@ -104,6 +105,13 @@ def path_of(shape: Shape = LARGE, container: str = "vhdx") -> Path:
     if shape.block_size is not None:
         chosen = replace(chosen, options=(*chosen.options, f"block_size={shape.block_size}"))
     return build(describe(shape), chosen)
+
+
+def path_as_fixed(shape: Shape = LARGE) -> Path:
+    """The same as a fixed VHD, whose free clusters hold nothing: as large as its disk, nearly all holes."""
+    disk = describe(shape)
+    volumes = tuple(each.volume if isinstance(each, Used) else each for each in disk.volumes)
+    return build(replace(disk, volumes=volumes), FixedVhd())
 
 
 @dataclass(frozen=True)

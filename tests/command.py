@@ -110,9 +110,9 @@ class Command:
             )
         return _checked(done.returncode, _decoded(done.stdout), _decoded(done.stderr))
 
-    def judge(self, image: object, *options: str) -> Judged:
+    def judge(self, image: object, *options: str, env: Mapping[str, str] | None = None) -> Judged:
         """`check --format json` on one image."""
-        outcome = self("check", "--format", "json", *options, image)
+        outcome = self("check", "--format", "json", *options, image, env=env)
         judged = Judged(outcome.json["images"][0])
         judged.code = outcome.code
         assert outcome.json["exit_code"] == outcome.code or "--exit-zero" in options

@@ -1,4 +1,4 @@
-"""What tests of the whole command share: images of their own, the command, the corpus."""
+"""What tests of the whole command share: images of their own, the command, the corpus, servers."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import pytest
 from tests.command import Command
 from tests.images import Disk, MissingTool, Windows, build, copy_of
 from tests.images.containers import Container
+from tests.servers.fixtures import authority, azurite, azurite_tls, s3, serve, web  # noqa: F401
 
 CORPUS_VARIABLE = "IMAGE_VALIDATOR_TEST_DATA"
 """Names a folder whose `corpus` holds hives, logs and containers made by others (see its INDEX.md)."""

@@ -44,7 +44,7 @@ SCHEMA = json.loads((ROOT / "validator" / "report" / "schema.json").read_text())
 LINE = {"$ref": "#/$defs/line", "$defs": SCHEMA["$defs"]}
 STYLES = (Style(), Style(verbose=True), Style(quiet=True))
 HERE = Setting(
-    "1.2.3", (), PolicyInForce("p.toml", "0" * 64, ("x",)), 0, Question("x"), ("p",), True, False, "/"
+    "1.2.3", (), PolicyInForce("p.toml", "0" * 64, ("x",)), 0, Question("x"), ("p",), "m", True, False, "/"
 )
 posix = pytest.mark.skipif(os.name != "posix", reason="signals and links of POSIX")
 

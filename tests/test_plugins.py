@@ -10,6 +10,7 @@ import sys
 import textwrap
 import zipfile
 from collections.abc import Callable, Iterator
+from importlib.machinery import PathFinder
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -522,6 +523,14 @@ def test_a_plugin_in_an_archive(command: Command, acme: Site, tmp_path: Path, im
     assert "acme-x" in findings(outcome)
 
 
+@pytest.fixture
+def plain_finders(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python's own alone: packages of other tests bring more (importlib_metadata does)."""
+    own = [each for each in sys.meta_path if each is PathFinder or not hasattr(each, "find_distributions")]
+    monkeypatch.setattr(sys, "meta_path", own)
+
+
+@pytest.mark.usefixtures("plain_finders")
 def test_a_finder_of_another_kind(monkeypatch: pytest.MonkeyPatch) -> None:
     """What finds distributions elsewhere is asked as well."""
     assert not catalogue._announced()
@@ -539,6 +548,7 @@ def test_entry_points_of_any_length(acme: Site) -> None:
     assert len(catalogue.entry_points()) == 1
 
 
+@pytest.mark.usefixtures("plain_finders")
 @pytest.mark.parametrize("where", ["folder", "file"])
 def test_metadata_that_is_broken(acme: Site, where: str) -> None:
     """As importlib.metadata has it: no entry points."""

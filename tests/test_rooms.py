@@ -25,10 +25,11 @@ from validator.profiles import PROFILES
 PACKAGE = Path(validator.__file__).parent
 ROOMS = (
     ("evidence",),
-    ("source",),
+    ("address", "source", "stores", "remote"),
     ("redaction",),
     ("knowledge",),
     ("disk",),
+    ("artifact",),
     ("windows",),
     ("facts",),
     ("checks",),
@@ -41,7 +42,7 @@ ROOMS = (
 ENGINES = ("dissect", "pyvhdi", "flow")
 TERMINAL = ("click", "rich", "rich_click", "shellingham")
 GIVEN = {
-    "source": "FileSource",
+    "source": "ImageFile",
     "files": "Files",
     "input_format": "str | None",
     "parents": "tuple[str, ...]",

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from validator import policy
     from validator.checks.model import Severity, Status
-    from validator.evidence import Evidence, Location
+    from validator.evidence import ArtifactError, Evidence, Location, Unreachable
     from validator.facts.model import Unknown
     from validator.fleet import validate_many
     from validator.judging import Verdict
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from validator.validation import validate
 
 __all__ = [
+    "ArtifactError",
     "Evidence",
     "Location",
     "Policy",
@@ -36,6 +37,7 @@ __all__ = [
     "Severity",
     "Status",
     "Unknown",
+    "Unreachable",
     "Verdict",
     "Waiver",
     "__version__",
@@ -47,6 +49,7 @@ __all__ = [
 __version__ = "0.1.0"
 
 _HOMES = {
+    "ArtifactError": "validator.evidence:ArtifactError",
     "Evidence": "validator.evidence:Evidence",
     "Location": "validator.evidence:Location",
     "Policy": "validator.policy.model:Policy",
@@ -54,6 +57,7 @@ _HOMES = {
     "Severity": "validator.checks.model:Severity",
     "Status": "validator.checks.model:Status",
     "Unknown": "validator.facts.model:Unknown",
+    "Unreachable": "validator.evidence:Unreachable",
     "Verdict": "validator.judging:Verdict",
     "Waiver": "validator.policy.model:Waiver",
     "as_dict": "validator.report.json:image_data",

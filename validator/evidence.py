@@ -109,6 +109,26 @@ class Unreadable(Exception):
         return str(self.evidence)
 
 
+class Unreachable(Unreadable):
+    """What lies at an address cannot be had, for a reason that the user can mend, such as a refusal.
+
+    Attributes:
+        address: as much of it as may be seen.
+    """
+
+    def __init__(self, address: str, evidence: Evidence) -> None:
+        super().__init__(evidence)
+        self.address = address
+
+    def __str__(self) -> str:
+        wanted, found = self.evidence.expected, self.evidence.found
+        return f"cannot read {self.address}: {f'expected {wanted}, found ' if wanted else ''}{found}"
+
+
+class ArtifactError(ValueError):
+    """The user has to say more, or to install something, before an archive can be judged; a sentence."""
+
+
 def damaged(where: Location, *, expected: str, found: str, spec: str = "") -> Unreadable:
     """An `Unreadable` for bytes that disagree with the specification."""
     return Unreadable(Evidence(where, found, expected, effect=Effect.LOST, spec=spec))

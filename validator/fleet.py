@@ -8,14 +8,15 @@ image it was busy with, and the others go on.
 import os
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from validator import __version__
+from validator.address import is_address, shown
 from validator.catalogue import plugins
-from validator.evidence import Effect, Evidence, Layer, Location
+from validator.evidence import ArtifactError, Effect, Evidence, Layer, Location, Unreadable
 from validator.facts.model import own_failure
 from validator.facts.question import Question
 from validator.policy.model import NO_POLICY, Policy
@@ -28,14 +29,16 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
     from multiprocessing.context import ForkServerContext, SpawnContext
 
-PATIENCE = 6 * MAX_SECONDS
-"""Seconds without an answer after which a process is given up: reading ends by itself, a library need not."""
+PATIENCE = 12 * MAX_SECONDS
+"""Seconds without a word after which a process is given up: reading ends by itself, a library need not."""
 _AHEAD = 2
 """Images that a process has at once, so that it need not wait for the next."""
 _IN_FLIGHT = 256
 """Images that an executor has at once at least: enough for a cluster, and no memory."""
 _EXECUTOR = "the executor"
 _KEYWORDS = (validate.__kwdefaults__ or {}).keys()
+_SAYS_SO_EVERY = 1.0
+"""Seconds between two words of a process that unpacks an image, which may take long."""
 _PRELOADED = ("validator.validation", "validator.disk.witness", "validator.windows.witness", "pyvhdi")
 
 
@@ -75,13 +78,25 @@ def validate_many(
 
     Returns:
         The reports, in the order in which they are ready; one for each path, also where the file is gone,
-        or the process that judged it.
+        or the process that judged it. `unpacking` is called in this process, and not for an executor.
 
     Raises:
         TypeError: for a keyword that `validate` does not take.
         ValueError: for a profile or a format that does not exist, or jobs below 1.
         validator.plugins.PluginError: where an installed plug-in cannot be used.
     """
+    return (report for _, report in judged(paths, profile, jobs=jobs, executor=executor, **keywords))
+
+
+def judged(
+    paths: Iterable[str | os.PathLike[str]],
+    profile: str | None = None,
+    *,
+    jobs: int = 1,
+    executor: "Executor | None" = None,
+    **keywords: Any,
+) -> Iterator[tuple[str, Report]]:
+    """The reports of `validate_many`, each with the path, which of an address the report does not say."""
     if jobs < 1:
         raise ValueError(f"expected at least one job, found {jobs}")
     if unknown := keywords.keys() - (_KEYWORDS - {"name"}):
@@ -95,7 +110,7 @@ def validate_many(
     names = map(os.fsdecode, paths)
     if executor is not None:
         return _by_executor(names, job, executor, max(_IN_FLIGHT, 4 * jobs))
-    return map(job.judge, names) if jobs == 1 else _by_processes(names, job, jobs)
+    return ((name, job.judge(name)) for name in names) if jobs == 1 else _by_processes(names, job, jobs)
 
 
 class _Job(NamedTuple):
@@ -112,8 +127,17 @@ class _Job(NamedTuple):
             return validate(path or name, self.question.profile, name=name, **self.keywords)
         except FileNotFoundError:
             return self.unanswered(name, Evidence(Location(Layer.FILE), "no such file", "an image"))
+        except ArtifactError as error:
+            return self.unanswered(name, Evidence(Location(Layer.FILE), str(error), "one image"))
+        except Unreadable as error:
+            return self.unanswered(name, error.evidence)
         except Exception as error:
-            return self.unanswered(name, own_failure(name, error))
+            return self.unanswered(name, own_failure(shown(name), error))
+
+    def telling(self, unpacking: Callable[[int, int], object] | None, **others: Any) -> "_Job":
+        """The same job, where somebody else is told how far an image is unpacked; None is nobody."""
+        keywords = {**self.keywords, **others, "unpacking": unpacking}
+        return self._replace(keywords={name: each for name, each in keywords.items() if each is not None})
 
     def unanswered(self, name: str, evidence: Evidence) -> Report:
         """The report about an image that could not be judged."""
@@ -123,12 +147,14 @@ class _Job(NamedTuple):
 # --- executors ------------------------------------------------------------------------------------
 
 
-def _by_executor(names: Iterator[str], job: _Job, executor: "Executor", most: int) -> Iterator[Report]:
+def _by_executor(
+    names: Iterator[str], job: _Job, executor: "Executor", most: int
+) -> Iterator[tuple[str, Report]]:
     from concurrent.futures import FIRST_COMPLETED, wait
 
     program = this_program()
     parents = tuple(map(_full, job.keywords.get("parents", ())))
-    job = job._replace(keywords={**job.keywords, "parents": parents})
+    job = job.telling(None, parents=parents)
     judging: dict[Future[Report], str] = {}
     try:
         while True:
@@ -136,11 +162,12 @@ def _by_executor(names: Iterator[str], job: _Job, executor: "Executor", most: in
                 try:
                     judging[executor.submit(_judge_elsewhere, program, job, name, _full(name))] = name
                 except Exception as error:  # noqa: PERF203
-                    yield job.unanswered(name, own_failure(name, error, _EXECUTOR))
+                    yield name, job.unanswered(name, own_failure(shown(name), error, _EXECUTOR))
             if not judging:
                 return
             for future in wait(judging, return_when=FIRST_COMPLETED).done:
-                yield _taken(future, judging.pop(future), job)
+                name = judging.pop(future)
+                yield name, _taken(future, name, job)
     finally:
         for future in judging:
             future.cancel()
@@ -149,7 +176,7 @@ def _by_executor(names: Iterator[str], job: _Job, executor: "Executor", most: in
 def _full(path: str | os.PathLike[str]) -> str:
     """A path from everywhere; not shortened, since `..` may lead out of a link."""
     path = os.fsdecode(path)
-    return path if os.path.isabs(path) else os.path.join(os.getcwd(), path)
+    return path if is_address(path) or os.path.isabs(path) else os.path.join(os.getcwd(), path)
 
 
 def _judge_elsewhere(program: Program, job: _Job, name: str, path: str) -> Report:
@@ -170,17 +197,20 @@ def _taken(future: "Future[Report]", name: str, job: _Job) -> Report:
         error = cancelled
     if error is None:
         report = future.result()
-        if isinstance(report, Report) and report.path == name:
+        if isinstance(report, Report) and report.path == shown(name):
             return report
         error = TypeError(f"a {type(report).__name__} where its report belongs")
-    return job.unanswered(name, own_failure(name, error, _EXECUTOR))
+    return job.unanswered(name, own_failure(shown(name), error, _EXECUTOR))
 
 
 # --- processes ------------------------------------------------------------------------------------
 
 
-def _by_processes(names: Iterator[str], job: _Job, jobs: int) -> Iterator[Report]:
+def _by_processes(names: Iterator[str], job: _Job, jobs: int) -> Iterator[tuple[str, Report]]:
     from multiprocessing.connection import wait
+
+    unpacking = job.keywords.get("unpacking")
+    job = job.telling(None)
 
     context = _context()
     workers: list[_Worker] = []
@@ -193,7 +223,7 @@ def _by_processes(names: Iterator[str], job: _Job, jobs: int) -> Iterator[Report
     def following() -> str | None:
         return again.popleft() if again else next(names, None)
 
-    def given_up(worker: _Worker, fate: str, *, once_more: bool) -> Iterator[Report]:
+    def given_up(worker: _Worker, fate: str, *, once_more: bool) -> Iterator[tuple[str, Report]]:
         """Take back what a process had that is gone, but for the image that it may be gone for."""
         workers.remove(worker)
         if worker.ready and worker.names:
@@ -202,7 +232,7 @@ def _by_processes(names: Iterator[str], job: _Job, jobs: int) -> Iterator[Report
                 suspects.add(name)
                 again.append(name)
             else:
-                yield job.unanswered(name, _failure(fate))
+                yield name, job.unanswered(name, _failure(fate))
         again.extend(worker.names)
 
     try:
@@ -227,20 +257,20 @@ def _by_processes(names: Iterator[str], job: _Job, jobs: int) -> Iterator[Report
             late = [worker for worker in busy if worker.late and worker.connection not in heard]
             for worker in [each for each in workers if each.connection in heard]:
                 try:
-                    report = worker.answer()
+                    answer = worker.answer(unpacking)
                 except Exception:  # noqa: PERF203 its end, or half an answer
                     why = worker.fate()
                     jobs -= not worker.ready  # the next would end in the same way
                     yield from given_up(worker, why, once_more=True)
                 else:
-                    if report is not None:
-                        yield report
+                    if answer is not None:
+                        yield answer
             for worker in late:
                 worker.end()
                 fate = f"the process that judged it gave no answer within {PATIENCE:g} seconds"
                 yield from given_up(worker, fate, once_more=False)
         for name in iter(following, None):
-            yield job.unanswered(name, _failure(why))
+            yield name, job.unanswered(name, _failure(why))
     finally:
         for worker in workers:
             worker.end()
@@ -275,18 +305,23 @@ class _Worker:
         except OSError:
             pass  # it is gone, as its end of the connection says
 
-    def answer(self) -> Report | None:
-        """The report about the first image; None where it says that it is ready.
+    def answer(self, unpacking: Callable[[int, int], object] | None) -> tuple[str, Report] | None:
+        """The first image and its report; None where it says that it is ready, or still unpacking.
+
+        Args:
+            unpacking: is told how far it is.
 
         Raises:
             Exception: where it is gone.
         """
-        report: Report | None = self.connection.recv()
+        said: Report | tuple[int, int] | None = self.connection.recv()
         self.since = time.monotonic()
         self.ready = True
-        if report is not None:
-            self.names.popleft()
-        return report
+        if isinstance(said, Report):
+            return self.names.popleft(), said
+        if said is not None and unpacking is not None:
+            unpacking(*said)
+        return None
 
     def fate(self) -> str:
         """How a process ended whose end of the connection is closed."""
@@ -341,6 +376,15 @@ def _work(connection: "Connection", job: _Job) -> None:
 
     gc.set_threshold(200_000)  # a report is no garbage; looking for some costs a sixth of it
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # where it cannot be blocked
+    said = time.monotonic()
+
+    def unpacking(done: int, total: int) -> None:
+        nonlocal said
+        if time.monotonic() - said >= _SAYS_SO_EVERY:
+            said = time.monotonic()
+            connection.send((done, total))
+
+    job = job.telling(unpacking)
     try:
         connection.send(None)
         while True:
@@ -351,7 +395,7 @@ def _work(connection: "Connection", job: _Job) -> None:
             except OSError:
                 raise
             except Exception as error:  # a report that does not travel
-                connection.send(job.unanswered(name, own_failure(name, error)))
+                connection.send(job.unanswered(name, own_failure(shown(name), error)))
     except (EOFError, OSError):
         pass
 

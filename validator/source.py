@@ -6,6 +6,7 @@ Every reader above asks a `ByteSource` for bytes and gets exactly as many as it 
 
 import errno
 import io
+import math
 import os
 import stat
 import struct
@@ -13,8 +14,9 @@ import sys
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import IO, Any, NamedTuple, Protocol
 
 from validator.evidence import Effect, Evidence, Layer, Location, Unreadable, damaged
 
@@ -45,6 +47,22 @@ class ByteSource(Protocol):
         """
 
 
+class ImageFile(ByteSource, Protocol):
+    """The bytes of an image: a file, or what lies packed in one."""
+
+    @property
+    def path(self) -> str:
+        """Its name may refuse a format, and its folder is where parents are looked for."""
+
+    @property
+    def member(self) -> str | None:
+        """Its name in the archive; None for a file that is the image, compressed or not."""
+
+    @property
+    def packed(self) -> str | None:
+        """How it lies in an archive and what vouches for its bytes, in words; None for a bare image."""
+
+
 class File(ByteSource, Protocol):
     """The bytes of a file inside the image, with where it lies: what evidence about it names."""
 
@@ -64,6 +82,8 @@ class ReadCount:
     files: int = 0
     reads: int = 0
     bytes_read: int = 0
+    requests: int = 0
+    """Over the network, those that were repeated or led elsewhere included."""
 
 
 class Budget:
@@ -81,7 +101,7 @@ class Budget:
         self.count = ReadCount()
         self._clock = clock
         self._deadline = clock() + seconds
-        self._limits = seconds, max_bytes
+        self._limits: tuple[float, float] = seconds, max_bytes
 
     def spend(self, length: int) -> None:
         """Account for one read of `length` bytes.
@@ -101,6 +121,18 @@ class Budget:
             )
         self.count.reads += 1
         self.count.bytes_read += length
+
+    @contextmanager
+    def suspended(self) -> Iterator[None]:
+        """Neither time nor bytes are limited here meanwhile: for work that has limits of its own."""
+        (seconds, max_bytes), left = self._limits, self._deadline - self._clock()
+        before = self.count.bytes_read
+        self._limits, self._deadline = (math.inf, math.inf), math.inf
+        try:
+            yield
+        finally:
+            self._limits = seconds, max_bytes + self.count.bytes_read - before
+            self._deadline = self._clock() + left
 
 
 class Pages:
@@ -173,6 +205,9 @@ class FileSource:
         Unreadable: from the constructor for anything but a regular file that can be read and that
             no other program holds; a path that does not exist raises FileNotFoundError.
     """
+
+    member: str | None = None
+    packed: str | None = None
 
     def __init__(self, path: str | os.PathLike[str], budget: Budget | None = None) -> None:
         self.path = os.fspath(path)
@@ -260,23 +295,26 @@ class FileSource:
                 )
         return None
 
-    def pieces(self) -> Iterator[memoryview]:
-        """The whole content in large pieces, outside of the budget; a piece is gone with the next one.
+    def pieces(self, offset: int = 0, length: int | None = None) -> Iterator[memoryview]:
+        """A span, or all, in large pieces, outside of the budget; a piece is gone with the next one.
 
         Raises:
             Unreadable: when they are not all there.
         """
         buffer = memoryview(bytearray(PIECE))
-        left = self.size
+        left = self.size - offset if length is None else length
+        end = offset + left
         try:
-            self._file.seek(0)
-            while left and (length := self._file.readinto(buffer[: min(PIECE, left)])):
-                left -= length
-                yield buffer[:length]
+            self._file.seek(offset)
+            while left and (count := self._file.readinto(buffer[: min(PIECE, left)])):
+                left -= count
+                self.budget.count.reads += 1
+                self.budget.count.bytes_read += count
+                yield buffer[:count]
         except OSError as error:
-            raise _failed_read(self.size - left, left, error) from error
+            raise _failed_read(end - left, left, error) from error
         if left:
-            raise _short_read(self.size - left, left, 0)
+            raise _short_read(end - left, left, 0)
 
     def close(self) -> None:
         """Release the file."""
@@ -290,12 +328,21 @@ class Files:
         self.budget = budget or Budget()
         self._opened: list[FileSource] = []
         self._aside: set[FileSource] = set()
+        self._kept: list[IO[bytes]] = []
 
     def open(self, path: str) -> FileSource:
         """Open a file; see `FileSource` for what is raised."""
         source = FileSource(path, self.budget)
         self._opened.append(source)
         return source
+
+    def keep(self, file: IO[bytes]) -> None:
+        """Close also this at the end: a temporary file, which is no part of the image."""
+        self._kept.append(file)
+
+    def beside(self, path: str, name: str) -> str | None:
+        """The path of a file of that name in the folder where another one really lies."""
+        return os.path.join(os.path.dirname(os.path.realpath(path)), name)
 
     def set_aside(self, source: FileSource) -> None:
         """Say that a file which was opened turned out to be no part of the image."""
@@ -321,6 +368,8 @@ class Files:
     def __exit__(self, *exc_info: object) -> None:
         for source in self._opened:
             source.close()
+        for file in self._kept:
+            file.close()
 
 
 class Window:

@@ -3,22 +3,25 @@
 import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import date, datetime, timezone
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from validator.address import is_address, shown
 from validator.catalogue import all_checks, installation_facts
 from validator.disk.container import Container
-from validator.disk.formats import FORMATS
-from validator.evidence import Evidence, Layer, Unreadable
+from validator.disk.formats import FORMATS, archive_kind
+from validator.evidence import ArtifactError, Evidence, Layer, Unreachable, Unreadable
 from validator.facts import IMAGE_FACTS
-from validator.facts.model import Attempt, Facts, Unknown
+from validator.facts.model import Attempt, Facts, Unknown, own_failure
 from validator.facts.question import Question
 from validator.facts.setup import SetupState
 from validator.judging import Judgement, combine, distrust, judge, of_started, unjudged
 from validator.policy.model import NO_POLICY, Policy
 from validator.profiles import DEFAULT_PROFILE, PROFILES
 from validator.report.model import LayerState, Report, ReportFacts
-from validator.source import Files, ReadCount
+from validator.source import Files, FileSource, ImageFile, ReadCount
 from validator.windows.hive import Hive
 
 if TYPE_CHECKING:
@@ -41,30 +44,41 @@ def validate(
     timeline: bool = False,
     data_disk: bool = False,
     name: str | None = None,
+    member: str | None = None,
+    max_unpacked: int | None = None,
+    unpacking: Callable[[int, int], object] = lambda done, total: None,
+    max_transfer: int | None = None,
 ) -> Report:
     """Judge one image.
 
     Args:
-        path: the image; it is opened for reading only.
+        path: the image, a path or an address (docs/remote.md); it is opened for reading only.
         profile: the id of one of `validator.profiles.PROFILES`; None leaves it to the policy, or the default.
         policy: a team's own rules; see `validator.policy.load`.
         today: the day by which waivers of the policy expire; None: that of the clock, in UTC.
         input_format: `vhd`, `vhdx` or `raw` to overrule what the content says.
-        parents: files that may be parents of a differencing disk, wherever they lie.
+        parents: files, or addresses, that may be parents of a differencing disk, wherever they lie.
         generation: 1 or 2, what the machine will be; None leaves it to the disk.
         will_convert: whether the container is converted before the upload.
         nvme: whether the machine's disks will be NVMe.
         picture: whether the report has what `inspect` shows beside what was judged.
         timeline: whether it has what happened to the installation, and when.
         data_disk: whether it says that nothing on the disk could start, so that it is no image.
-        name: what the report calls the image; None: the path.
+        name: what the report calls the image; None: the path. Of an address only what may be seen is used.
+        member: the name of the image to judge in an archive that holds several.
+        max_unpacked: bytes that may be written to a temporary file of a compressed image, 0 for none; None:
+            `validator.artifact.opening.MAX_UNPACKED`.
+        unpacking: told how many bytes of how many of a compressed image were read.
+        max_transfer: bytes that may be asked for over the network; None: `validator.remote.MAX_TRANSFER`.
 
     Returns:
         The report. Whatever is wrong with the image, its file included, is said there.
 
     Raises:
         FileNotFoundError: if there is no such file.
+        Unreachable: where an address cannot be read for a reason that the user can mend.
         ValueError: for a profile or a format that does not exist.
+        validator.ArtifactError: for an archive of several images without `member`, or without that member.
         validator.plugins.PluginError: where an installed plug-in cannot be used.
     """
     question = asked(profile, policy, input_format, generation, will_convert, nvme)
@@ -72,11 +86,16 @@ def validate(
     started = time.perf_counter()
     day = today or datetime.now(timezone.utc).date()
     file = os.fsdecode(path)
-    with Files() as files:
+    name = shown(name or file)
+    with _files((file, *parents), max_transfer) as files:
         try:
-            source = Attempt(files.open(file))
+            source = Attempt(_image_in(files.open(file), files, member, max_unpacked, unpacking))
+        except (ArtifactError, FileNotFoundError, Unreachable):
+            raise
         except Unreadable as error:
             source = Attempt(None, error.evidence)
+        except Exception as error:
+            source = Attempt(None, own_failure("source", error))
         given = {"source": source, "files": Attempt(files), "question": Attempt(question)}
         facts = Facts(
             IMAGE_FACTS,
@@ -88,12 +107,12 @@ def validate(
                 return judgement
             from validator.policy.acceptance import accept
 
-            return accept(judgement, policy, file, day)
+            return accept(judgement, policy, name, day)
 
         installation, judgement = _judge(facts, profile, policy, accepted)
         report_facts = _report_facts(installation)
         layers = _layers(installation)
-        shown = _picture(installation) if picture else None
+        pictured = _picture(installation) if picture else None
         life = _timeline(installation) if timeline else None
         data_disk = data_disk and facts.attempt("data_disk").value is True
         if evidence := files.changed():
@@ -102,19 +121,20 @@ def validate(
     duration = (time.perf_counter() - started) * 1000
     count = files.budget.count
     return Report(
-        file if name is None else name,
+        name,
         profile,
         accepted(judgement),
         report_facts,
         layers,
         count,
         round(duration, 3),
-        shown,
+        pictured,
         life,
-        files=tuple(map(os.path.realpath, files.paths)),
+        files=tuple(each if is_address(each) else os.path.realpath(each) for each in files.paths),
         parts=files.parts,
         question=question,
         data_disk=data_disk,
+        member=source.value.member if source.value else None,
     )
 
 
@@ -144,7 +164,7 @@ def unanswered(name: str, question: Question, policy: Policy, evidence: Evidence
     state = SetupState(*[unknown] * len(SetupState._fields))._replace(image_state_time=None)
     facts = ReportFacts(*[unknown] * len(ReportFacts._fields))._replace(setup_state=state)
     return Report(
-        name,
+        shown(name),
         question.profile,
         unjudged(all_checks(question.profile), question.profile, policy, evidence),
         facts,
@@ -153,6 +173,43 @@ def unanswered(name: str, question: Question, policy: Policy, evidence: Evidence
         0.0,
         question=question,
     )
+
+
+def _files(names: Sequence[str], max_transfer: int | None) -> Files:
+    """What opens the files of an image; only for an address that the user gave it knows of a network."""
+    if not any(map(is_address, names)):
+        return Files()
+    import threading
+
+    from validator.remote import MAX_TRANSFER, RemoteFiles
+
+    threading.Thread(target=_load_engines, daemon=True).start()
+    return RemoteFiles(MAX_TRANSFER if max_transfer is None else max_transfer)
+
+
+def _load_engines() -> None:
+    """Import what reading an image needs anyway, while the network is waited for."""
+    with suppress(ImportError):  # who needs it says so
+        import_module("pyvhdi")
+        import_module("dissect.regf")
+
+
+def _image_in(
+    source: FileSource,
+    files: Files,
+    member: str | None,
+    max_unpacked: int | None,
+    unpacking: Callable[[int, int], object],
+) -> ImageFile:
+    """The image that a file is, or holds where it is an archive."""
+    if (kind := archive_kind(source)) is not None:
+        from validator.artifact.opening import MAX_UNPACKED, Unpacking, open_packed
+
+        most = MAX_UNPACKED if max_unpacked is None else max_unpacked
+        return open_packed(source, kind, files, Unpacking(member, most, unpacking))
+    if member is not None:
+        raise ArtifactError(f"{source.path} is no archive that could have a member {member}")
+    return source
 
 
 def _judge(
@@ -210,7 +267,7 @@ def _report_facts(facts: Facts) -> ReportFacts:
 def _layers(facts: Facts) -> tuple[LayerState, ...]:
     """The state of each layer, as far as it was reached: the first that fails is the last."""
     described: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
-        ("file", "source", lambda source: f"{source.size} bytes"),
+        ("file", "source", _file_detail),
         ("container", "disk", lambda disk: _container_detail(disk.container)),
         (
             "partition table",
@@ -234,6 +291,10 @@ def _layers(facts: Facts) -> tuple[LayerState, ...]:
         words = [detail(attempt.value), *map(str, recovered)]
         states.append(LayerState(kind, "recovered" if recovered else "intact", "; ".join(words)))
     return tuple(states)
+
+
+def _file_detail(source: ImageFile) -> str:
+    return f"{source.size} bytes" + (f", {source.packed}" if source.packed else "")
 
 
 def _hive_detail(hive: Hive) -> str:

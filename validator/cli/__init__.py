@@ -4,11 +4,13 @@ import importlib
 import io
 import os
 import sys
+from types import TracebackType
 from typing import NoReturn
 
 import click
 
 from validator import __version__
+from validator.address import hidden
 from validator.report.printable import printable
 
 _COMMANDS = {
@@ -50,8 +52,8 @@ class _Commands(click.Group):
 def cli() -> None:
     """Judge Windows disk images before they are uploaded: did sysprep complete?
 
-    It reads VHD, VHDX, QCOW2, VMDK, VDI and raw images. Nothing is mounted, executed or written, and
-    nothing leaves this machine.
+    It reads VHD, VHDX, QCOW2, VMDK, VDI and raw images, here or at an address. Nothing is mounted, executed
+    or written, and nothing leaves this machine but requests for the bytes at an address that you name.
 
     Exit codes: 0 deployable, 1 undeployable, 2 wrong command, 3 indeterminate, 4 nothing to check,
     130 interrupted.
@@ -81,11 +83,18 @@ def main() -> NoReturn:
         code = INTERRUPTED
     except Exception as error:
         if os.environ.get("IMAGE_VALIDATOR_DEBUG"):
+            sys.excepthook = _show
             raise
         why = printable(f"{type(error).__name__}: {error}")
         _tell(f"image-validator failed ({why}); there is no report.")
         code = FAILED
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _show(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    import traceback
+
+    sys.stderr.write(hidden("".join(traceback.format_exception(kind, error, trace))))
 
 
 def _tell(text: str, *, newline: bool = True) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from validator import __version__
-from validator.cli import journal, options, packer, policies, receipts
+from validator.cli import artifacts, journal, options, packer, policies, receipts
 from validator.cli.fleet import Fleet, fleet_options
 from validator.cli.outputs import Outputs
 from validator.cli.paths import images as named_by
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 @options.input_format
 @options.parents
 @fleet_options
+@options.max_transfer
+@artifacts.archive_options
 @packer.manifest
 @receipts.option
 def command(
@@ -46,14 +48,18 @@ def command(
     input_format: str,
     parents: tuple[str, ...],
     fleet: Fleet,
+    max_transfer: int | None,
     packer_manifest: str | None,
     receipt: receipts.ReceiptFile,
+    archives: artifacts.Archives,
 ) -> int:
     """Judge images, and fail where one cannot be deployed.
 
-    IMAGE is a VHD, VHDX, QCOW2, VMDK, VDI or raw disk image; it is opened for reading only. A path that
-    exists is taken literally, anything else that looks like one is expanded as a pattern; @FILE and - stand
-    for the paths in a file and on standard input, on lines or with a NUL behind each.
+    IMAGE is a VHD, VHDX, QCOW2, VMDK, VDI or raw disk image, or an archive or compressed file with one; it is
+    opened for reading only. A path that exists is taken literally, anything else that looks like one is
+    expanded as a pattern; @FILE and - stand for the paths in a file and on standard input, on lines or with a
+    NUL behind each. It may be an address (https://, az://, s3:// and others): only what the verdict rests on
+    is read from there.
     """
     started = datetime.now(timezone.utc)
     if not images and packer_manifest is None:
@@ -73,7 +79,11 @@ def command(
     outputs.spare("a list of images", named.lists)
     outputs.spare("Packer's manifest", [packer_manifest])
     outputs.spare("the policy or its baseline", in_force.files)
+    archives.refuse_receipt(receipt.path)
+    receipt.require_files((*paths, *parents))
     options.all_checks(in_force.profile)
+    options.reach(paths, parents)
+    from validator.evidence import ArtifactError, Unreachable
     from validator.judging import ExitCode, exit_code
     from validator.report.model import RunReport
 
@@ -88,14 +98,23 @@ def command(
             "nvme": nvme,
             "timeline": "html" in reporting.formats,
             "data_disk": packer_manifest is not None,
+            "member": archives.member,
+            "max_unpacked": archives.max_unpacked,
+            "unpacking": archives.progress(quiet=reporting.quiet),
+            "max_transfer": max_transfer,
         }
         found = lines.begin(paths, in_force, keywords, reporting.note)
         others = [path for path in paths if path not in found]
         reports = fleet.judge(others, quiet=reporting.quiet, **keywords)
-        with closing(reports):
-            for report in reports:  # as they come
-                lines.add(report)
-                found[report.path] = report
+        try:
+            with closing(reports):
+                for path, report in reports:  # as they come
+                    lines.add(report)
+                    found[path] = report
+        except FileNotFoundError as error:
+            raise options.Refused(f"no such file: {printable(str(error.filename))}") from error
+        except (ArtifactError, Unreachable) as error:
+            raise options.Refused(printable(str(error))) from None
         return tuple(found[path] for path in paths)
 
     results = judged(in_force)

@@ -1,10 +1,13 @@
 """`--dask`: a Dask cluster that judges, after it was asked whether it would judge as this program does."""
 
+import os
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from validator.cli.options import Refused
+from validator.cli.options import Refused, tell
 from validator.report.printable import printable
 
 if TYPE_CHECKING:
@@ -12,6 +15,8 @@ if TYPE_CHECKING:
 
 _PATIENCE = 10
 """Seconds for the scheduler to answer."""
+_GRACE = 3
+"""Seconds for the client to end after an interruption."""
 
 
 @contextmanager
@@ -39,7 +44,7 @@ def cluster(address: str) -> "Iterator[tuple[Executor, int]]":
         raise Refused(
             f"no Dask scheduler answers at {printable(address)}: {printable(str(error))}"
         ) from error
-    with client:
+    with _impatient(), client:
         expected = this_program()
         found = client.run(this_program, on_error="return")
         if not found:
@@ -49,3 +54,29 @@ def cluster(address: str) -> "Iterator[tuple[Executor, int]]":
                 what = f"expected {expected} on the Dask worker {worker}, found {program!s}"
                 raise Refused(printable(what))
         yield client.get_executor(), sum(client.nthreads().values())
+
+
+@contextmanager
+def _impatient() -> Iterator[None]:
+    """An interruption ends the command, also where it struck Dask while that held a lock."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def leave() -> None:
+        from validator.judging import ExitCode
+
+        tell("interrupted")
+        os._exit(ExitCode.INTERRUPTED.value)
+
+    def interrupted(*_: object) -> None:
+        timer = threading.Timer(_GRACE, leave)
+        timer.daemon = True
+        timer.start()
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, interrupted)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

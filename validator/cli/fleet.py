@@ -25,18 +25,25 @@ class Fleet(NamedTuple):
     dask: str | None
     """The address of a cluster's scheduler."""
 
-    def judge(self, paths: Sequence[str], *, quiet: bool, **keywords: Any) -> "Generator[Report, None, None]":
-        """The reports, as they come.
+    def judge(
+        self, paths: Sequence[str], *, quiet: bool, **keywords: Any
+    ) -> "Generator[tuple[str, Report], None, None]":
+        """The paths and their reports, as they come.
 
         Args:
             paths: of the images.
             quiet: whether nothing is said of how far it is.
-            **keywords: of `validator.validate`.
+            **keywords: of `validator.validate`, whose errors are raised where there is one image.
 
         Raises:
             Refused: where the cluster cannot be used.
         """
-        from validator.fleet import validate_many
+        if len(paths) == 1 and self.dask is None:
+            from validator.validation import validate
+
+            yield paths[0], validate(paths[0], **keywords)
+            return
+        from validator.fleet import judged
 
         with ExitStack() as stack:
             jobs = self._jobs(len(paths))
@@ -45,9 +52,9 @@ class Fleet(NamedTuple):
 
                 keywords["executor"], jobs = stack.enter_context(cluster(self.dask))
             came = stack.enter_context(_progress(len(paths), quiet=quiet))
-            for report in validate_many(paths, jobs=jobs, **keywords):
+            for path, report in judged(paths, jobs=jobs, **keywords):
                 came(report)
-                yield report
+                yield path, report
 
     def _jobs(self, images: int) -> int:
         if self.jobs is not None:

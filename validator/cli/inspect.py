@@ -2,7 +2,7 @@
 
 import click
 
-from validator.cli import options
+from validator.cli import artifacts, options
 from validator.cli.paths import images
 from validator.report.printable import printable
 
@@ -20,15 +20,24 @@ from validator.report.printable import printable
 )
 @options.input_format
 @options.parents
+@options.max_transfer
+@artifacts.archive_options
 @options.no_color
 def command(
-    image: str, output_format: str, input_format: str, parents: tuple[str, ...], no_color: bool
+    image: str,
+    output_format: str,
+    input_format: str,
+    parents: tuple[str, ...],
+    max_transfer: int | None,
+    no_color: bool,
+    archives: artifacts.Archives,
 ) -> int:
     """Show what is in IMAGE, without judging it.
 
     Returns 0 where every layer could be read, 3 where one could not.
     """
     options.all_checks()
+    from validator.evidence import ArtifactError, Unreachable
     from validator.judging import ExitCode
     from validator.validation import validate
 
@@ -37,6 +46,7 @@ def command(
         raise options.Refused(printable(lacks[0]))
     if len(paths) != 1:
         raise click.UsageError("inspect takes one image")
+    options.reach(paths, parents)
     try:
         # Its findings are not shown; the profile is the one with the fewest checks.
         report = validate(
@@ -44,16 +54,22 @@ def command(
             "generalized",
             input_format=options.forced(input_format),
             parents=parents,
+            member=archives.member,
+            max_unpacked=archives.max_unpacked,
+            unpacking=archives.progress(quiet=False),
+            max_transfer=max_transfer,
             picture=True,
             timeline=True,
         )
     except FileNotFoundError as error:
         raise options.Refused(f"no such file: {printable(str(error.filename))}") from error
+    except (ArtifactError, Unreachable) as error:
+        raise options.Refused(printable(str(error))) from None
     if output_format == "json":
         from validator.report.json import dumps, image_data, picture_data, timeline_data
 
         data = image_data(report)
-        shown = {name: data[name] for name in ("path", "facts", "layers", "duration_ms")}
+        shown = {name: data[name] for name in ("path", "member", "facts", "layers", "duration_ms")}
         picture = None if report.picture is None else picture_data(report.picture)
         timeline = timeline_data(report.timeline or ())
         options.show(dumps({**shown, "timeline": timeline, "picture": picture}))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import click
 
 from validator import __version__
+from validator.address import shown
 from validator.cli import options
 from validator.cli.options import Refused
 from validator.report.printable import printable, shortened
@@ -40,7 +41,8 @@ class Journal:
         self._path = path or ""
         self._resume = resume
         self._file: io.FileIO | None = None
-        self._written: dict[str, Report] = {}
+        self._written: dict[int, Report] = {}
+        """By their identity: two addresses may look the same."""
 
     def begin(
         self,
@@ -81,7 +83,7 @@ class Journal:
         except OSError as error:
             raise self._cannot(error) from error
         self._file = file
-        self._written = dict(taken)
+        self._written = {id(report): report for report in taken.values()}
         return taken
 
     def add(self, report: "Report") -> None:
@@ -104,12 +106,12 @@ class Journal:
                 left = left[self._file.write(left) :]
         except OSError as error:
             raise self._cannot(error) from error
-        self._written[report.path] = report
+        self._written[id(report)] = report
 
     def correct(self, reports: "Iterable[Report]") -> None:
         """Write those again that came out otherwise in the end: the last line of an image counts."""
         for report in reports:
-            if self._written.get(report.path) is not report:
+            if id(report) not in self._written:
                 self.add(report)
 
     def _refuse_what_is_none(self) -> None:
@@ -200,7 +202,8 @@ def _setting(in_force: "InForce", keywords: Mapping[str, Any]) -> "Setting":
         in_force.in_report,
         sum(waiver.expired(today) for waiver in policy.waivers),
         asked(in_force.profile, policy, **{name: keywords[name] for name in aims}),
-        tuple(keywords["parents"]),
+        tuple(map(shown, keywords["parents"])),
+        keywords["member"],
         keywords["timeline"],
         keywords["data_disk"],
         options.folder(),

@@ -2,11 +2,12 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
 
+from validator.address import hidden, is_address
 from validator.disk.formats import FORMATS
 from validator.report.printable import printable
 
@@ -85,11 +86,66 @@ def parents(function: Function) -> Function:
     return click.option(
         "--parent",
         "parents",
-        type=click.Path(exists=True, dir_okay=False),
+        type=_FileOrAddress(exists=True, dir_okay=False),
         multiple=True,
         metavar="FILE",
-        help="A file that may be a parent of a differencing disk, wherever it lies; repeatable.",
+        help="A file or address that may be a parent of a differencing disk, wherever it lies; repeatable.",
     )(function)
+
+
+def max_transfer(function: Function) -> Function:
+    """`--max-transfer`: how much may be read over the network."""
+    return click.option(
+        "--max-transfer",
+        type=Size(),
+        help="How much may be read of an image at an address, such as 200MiB.  [default: 64MiB]",
+    )(function)
+
+
+class _FileOrAddress(click.Path):
+    """A path that is looked at, or an address that is not yet."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return value if isinstance(value, str) and is_address(value) else super().convert(value, param, ctx)
+
+
+_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+
+
+class Size(click.ParamType):  # type: ignore[type-arg, unused-ignore]
+    """Bytes, as a number with or without a unit."""
+
+    name = "SIZE"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """See click."""
+        text = str(value)
+        digits = text[: len(text) - len(text.lstrip("0123456789"))]
+        unit = _UNITS.get(text[len(digits) :].strip().upper())
+        if not digits or unit is None:
+            self.fail(f"expected a size such as 200MiB, found {text!r}", param, ctx)
+        return int(digits) * unit
+
+
+def reach(images: Sequence[str], parents: Sequence[str]) -> None:
+    """Open every address that is named once, before anything is judged.
+
+    Raises:
+        Refused: where the user has to mend something first.
+    """
+    addresses = [name for name in (*images, *parents) if is_address(name)]
+    if not addresses:
+        return
+    import logging
+
+    # What libraries log of requests holds addresses with all that is in them.
+    logging.disable(logging.CRITICAL)
+    if len(addresses) == 1 and addresses == list(images):
+        return  # judging opens it first of all
+    from validator.remote import reach
+
+    if faults := reach(addresses):
+        raise Refused("\n".join(printable(str(fault)) for fault in faults))
 
 
 def no_color(function: Function) -> Function:
@@ -143,7 +199,7 @@ def show(text: str, *, colour: bool = False) -> None:
 def tell(text: str, *, newline: bool = True) -> None:
     """Say something on standard error; that nobody can hear it (a full disk, `2>&-`) changes nothing."""
     try:
-        click.echo(text, nl=newline, err=True)
+        click.echo(hidden(text), nl=newline, err=True)
     except OSError:
         _discard(sys.stderr)
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from validator.address import is_address, is_prefix, shown
 from validator.cli.options import Refused
 from validator.report.printable import printable
 
@@ -47,7 +48,13 @@ def images(names: Sequence[str], *, recursive: bool = False, lists: bool = False
     named = Named([], [], [], [])
 
     def take(name: str) -> bool:
-        """Take a path literally, if there is such a thing."""
+        """Take a path literally, if there is such a thing; an address always."""
+        if is_address(name):
+            below = _listed_below(name) if recursive and is_prefix(name) else [name]
+            found.update(dict.fromkeys(below))
+            if not below:
+                named.lacks.append(f"there is no image at {shown(name)}")
+            return True
         mode = _mode(name)
         if mode is None:
             return False
@@ -95,6 +102,21 @@ def _mode(name: str) -> int | None:
         return None
     except (OSError, ValueError):
         return 0  # there is something; opening it will say what is wrong
+
+
+def _listed_below(prefix: str) -> list[str]:
+    """The addresses of the images below a prefix, sorted.
+
+    Raises:
+        Refused: where they cannot be listed.
+    """
+    from validator.evidence import Unreachable
+    from validator.remote import listed
+
+    try:
+        return sorted(listed(prefix, EXTENSIONS))
+    except Unreachable as error:
+        raise Refused(printable(str(error))) from None
 
 
 def _listed(name: str) -> list[str]:

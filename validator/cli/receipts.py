@@ -1,13 +1,14 @@
 """`--receipt`, and the digests of images with their progress on standard error."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
 
+from validator.address import is_address, shown
 from validator.cli import options
 from validator.report.printable import printable
 
@@ -24,6 +25,18 @@ class ReceiptFile:
             raise options.Refused(f"there is no folder {printable(folder)} to write a receipt to")
         self.path = path
         self._digests: dict[FileState, str] = {}
+
+    def require_files(self, names: Iterable[str]) -> None:
+        """See that all of every image can be read for its digest.
+
+        Raises:
+            Refused: where one is at an address.
+        """
+        if self.path is not None and (addresses := [name for name in names if is_address(name)]):
+            name = printable(shown(addresses[0]))
+            raise options.Refused(
+                f"a receipt needs all of every image, and {name} is read in parts: download it first"
+            )
 
     def digest(self, images: "Sequence[Report]", *, quiet: bool) -> "tuple[Report, ...]":
         """The same reports, after the digests of their files were taken.

@@ -10,7 +10,7 @@ import re
 from validator.disk.container import Disk, RawDisk
 from validator.disk.partitions import read_partition_table
 from validator.evidence import Layer, Location, Unreadable, damaged
-from validator.source import ByteSource, Files, FileSource
+from validator.source import ByteSource, Files, ImageFile
 
 FORMATS = ("vhd", "vhdx", "qcow2", "vmdk", "vdi", "raw")
 """What `--input-format` takes."""
@@ -37,6 +37,15 @@ _MAGIC = (
     (0, b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive: unpack it first"),
     (0x8001, b"CD001", "an ISO 9660 image, not a disk"),
 )
+_ARCHIVES = (
+    (b"PK\x03\x04", "ZIP"),
+    (b"PK\x05\x06", "ZIP"),  # without members
+    (b"\x1f\x8b\x08", "gzip"),
+    (b"\xfd7zXZ\0", "xz"),
+    (b"\x28\xb5\x2f\xfd", "Zstandard"),
+)
+HEAD = 512
+"""Bytes from which an archive is told, and an image in it."""
 _VHD_NAMES = {"vhd": "vhd", "avhd": "vhd", "vhdx": "vhdx", "avhdx": "vhdx"}
 
 
@@ -83,13 +92,56 @@ def claimed_by(name: str) -> str | None:
     return _VHD_NAMES.get(name.rpartition(".")[2].lower())
 
 
+def archive_kind(source: ByteSource) -> str | None:
+    """`ZIP`, `tar`, `gzip`, `xz`, `bzip2`, `Zstandard`, or None for what is no archive of these.
+
+    What bears the signature of a disk image as well is none: a tar archive's lies in a boot sector's code.
+    """
+    head = source.read_at(0, min(HEAD, source.size))
+    kind = archive_that_begins(head)
+    if kind is None or source.size < HEAD:
+        return kind
+    end = source.read_at(source.size - HEAD, 9)
+    return None if b"conectix" in end else kind
+
+
+def archive_that_begins(head: bytes) -> str | None:
+    """The kind of archive that the first bytes of a file show, or None."""
+    for magic, kind in _ARCHIVES:
+        if head.startswith(magic):
+            return kind
+    if head[1:4] == b"\x2a\x4d\x18" and head[0] & 0xF0 == 0x50:
+        return "Zstandard"  # a frame to skip, as pzstd writes it before each other one
+    if head[:3] == b"BZh" and head[4:10] in (b"1AY&SY", b"\x17rE8P\x90"):
+        return "bzip2"  # its first block, or the end of an empty one
+    return "tar" if is_tar_header(head) and not begins_a_disk(head) else None
+
+
+def is_tar_header(block: bytes) -> bool:
+    """Whether a block of 512 bytes is the header of a member of a tar archive: signature and checksum."""
+    if len(block) != HEAD or block[257:262] != b"ustar":
+        return False
+    digits = block[148:156].strip(b" \0")
+    if not digits or digits.strip(b"01234567"):
+        return False
+    # The checksum counts its own field as blanks.
+    return int(digits, 8) == sum(block) - sum(block[148:156]) + 8 * ord(" ")
+
+
+def begins_a_disk(head: bytes) -> bool:
+    """Whether an image begins so: with the signature of a container, or that of a boot sector."""
+    return head[510:512] == b"\x55\xaa" or any(
+        head.startswith(magic, offset) for offset, magic, known in _MAGIC if offset >= 0 and known in FORMATS
+    )
+
+
 def _quoted(source: ByteSource) -> str:
     head = source.read_at(0, min(16, source.size))
     return f"the text “{head.decode()}”" if head.isascii() and head.decode().isprintable() else head.hex(" ")
 
 
 def open_disk(
-    source: FileSource, files: Files, input_format: str | None = None, parents: tuple[str, ...] = ()
+    source: ImageFile, files: Files, input_format: str | None = None, parents: tuple[str, ...] = ()
 ) -> Disk:
     """The virtual disk in an image file, its container verified.
 

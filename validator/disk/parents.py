@@ -1,26 +1,28 @@
 """The chain of a differencing disk: each parent is found, and proves by its identifier that it is one.
 
 Where a parent lies is said by the image, which is hostile: only the file name of what it says is used,
-in the folder where the image really lies, and files that the user named. Source: VHD 1.0, "Parent
-Locator Entry" and "Differencing Hard Disk"; [MS-VHDX] 2.6.2.6.
+in the folder where the image really lies (beside it at its address), and files that the user named. Source:
+VHD 1.0, "Parent Locator Entry" and "Differencing Hard Disk"; [MS-VHDX] 2.6.2.6.
 """
 
 import os
 import re
+from collections.abc import Iterator
 
+from validator.address import is_address, shown
 from validator.disk.container import MappedDisk, ParentLink
 from validator.disk.vhd import open_vhd
 from validator.disk.vhdx import open_vhdx
 from validator.disk.witness import WitnessedDisk
 from validator.evidence import Effect, Evidence, Layer, Location, Unreadable, damaged
-from validator.source import Files, FileSource
+from validator.source import ByteSource, Files
 
 MAX_DEPTH = 64
 MAX_NEIGHBOURS = 64
 _EXTENSIONS = {"vhd": (".vhd", ".avhd"), "vhdx": (".vhdx", ".avhdx")}
 
 
-def open_mapped(source: FileSource, kind: str) -> MappedDisk:
+def open_mapped(source: ByteSource, kind: str) -> MappedDisk:
     """The disk in a VHD or VHDX, without its parents."""
     return open_vhd(source) if kind == "vhd" else open_vhdx(source)
 
@@ -61,32 +63,24 @@ def _damage(expected: str, found: str) -> Unreadable:
 
 
 def _find(link: ParentLink, path: str, files: Files, named: tuple[str, ...]) -> tuple[MappedDisk, str]:
-    folder = os.path.dirname(os.path.realpath(path))
     stated = [re.split(r"[\\/:]", name)[-1].replace("\0", "") for name in link.names]
-    beside = [os.path.join(folder, name) for name in dict.fromkeys(stated) if name not in ("", ".", "..")]
+    names = [name for name in dict.fromkeys(stated) if name not in ("", ".", "..")]
     others: list[str] = []
-    tried: set[str] = {os.path.realpath(path)}
-    for candidate in (*named, *beside, *_neighbours(folder, link.format)):
-        real = os.path.realpath(candidate)
-        if real in tried or not os.path.isfile(real):
-            continue
-        # A link beside the image may lead out of its folder; what the user named may lie anywhere.
-        if candidate not in named and os.path.dirname(real) != folder:
-            continue
-        tried.add(real)
+    for candidate, real in _candidates(path, names, link.format, files, named):
+        name = os.path.basename(shown(candidate))
         try:
             source = files.open(real)
         except Unreadable as error:
-            others.append(_unreadable(candidate, error))
+            others.append(_unreadable(name, error))
             continue
         try:
             parent = open_mapped(source, link.format)
         except Unreadable as error:
-            others.append(_unreadable(candidate, error))
+            others.append(_unreadable(name, error))
         else:
             if parent.identifier in link.identifiers:
-                return parent, real
-            others.append(f"{os.path.basename(candidate)} is {parent.identifier}")
+                return parent, source.path
+            others.append(f"{name} is {parent.identifier}")
         files.set_aside(source)
     wanted = (
         f"the parent disk “{stated[0] if stated else ''}” with identifier {' or '.join(link.identifiers)}"
@@ -99,8 +93,30 @@ def _find(link: ParentLink, path: str, files: Files, named: tuple[str, ...]) -> 
     raise _damage(wanted, found)
 
 
-def _unreadable(candidate: str, error: Unreadable) -> str:
-    return f"{os.path.basename(candidate)} cannot be read ({error.evidence.found})"
+def _candidates(
+    path: str, names: list[str], kind: str, files: Files, named: tuple[str, ...]
+) -> Iterator[tuple[str, str]]:
+    """What may be the parent of a file, as it is called and as it is opened; each once.
+
+    A link beside the image may lead out of its folder; what the user named may lie anywhere.
+    """
+    folder = None if is_address(path) else os.path.dirname(os.path.realpath(path))
+    beside = [there for name in names if (there := files.beside(path, name)) is not None]
+    neighbours = [] if folder is None else _neighbours(folder, kind)
+    tried = {path if folder is None else os.path.realpath(path)}
+    for candidate in (*named, *beside, *neighbours):
+        real = candidate if is_address(candidate) else os.path.realpath(candidate)
+        if real in tried:
+            continue
+        strays = candidate not in named and os.path.dirname(real) != folder
+        if not is_address(real) and (strays or not os.path.isfile(real)):
+            continue
+        tried.add(real)
+        yield candidate, real
+
+
+def _unreadable(name: str, error: Unreadable) -> str:
+    return f"{name} cannot be read ({error.evidence.found})"
 
 
 def _neighbours(folder: str, kind: str) -> list[str]:

@@ -9,7 +9,7 @@ from validator.disk.ntfs_state import HibernationFile
 from validator.disk.partitions import PartitionTable, read_partition_table
 from validator.disk.volumes import UNSUPPORTED, Volume, VolumeKind, read_volumes, window
 from validator.evidence import Evidence, Layer, Location, Unreadable, damaged
-from validator.source import Files, FileSource
+from validator.source import Files, ImageFile
 
 SYSTEM_FOLDER = "Windows"
 CONFIG_FOLDER = rf"{SYSTEM_FOLDER}\System32\config"
@@ -30,7 +30,7 @@ class FoundInstallation(NamedTuple):
     file_system: NtfsVolume
 
 
-def disk(source: FileSource, files: Files, input_format: str | None, parents: tuple[str, ...]) -> Disk:
+def disk(source: ImageFile, files: Files, input_format: str | None, parents: tuple[str, ...]) -> Disk:
     """The virtual disk, its container verified and recovered where the format allows."""
     return open_disk(source, files, input_format, parents)
 

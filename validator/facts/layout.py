@@ -6,7 +6,7 @@ from validator.disk.volumes import Volume, VolumeKind
 from validator.evidence import Evidence
 from validator.facts.image import FoundInstallation
 from validator.facts.model import Attempt
-from validator.source import FileSource
+from validator.source import ImageFile
 
 ESP_TYPES = ("c12a7328-f81f-11d2-ba4b-00a0c93ec93b", "ef")
 """The EFI system partition, in a GPT and in an MBR. Source: UEFI 2.10, 5.2.2 and 5.3.3."""
@@ -18,7 +18,7 @@ _ALIGNED = 2**20
 _SAMPLES = 1024
 
 
-def file_length(source: FileSource) -> int:
+def file_length(source: ImageFile) -> int:
     """How long the image file is; the container's own figure counts what was recovered as well."""
     return source.size
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import TYPE_CHECKING, NamedTuple
 
+from validator.address import is_address
 from validator.checks.model import Check, Severity
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class Waiver(NamedTuple):
         from pathlib import PurePath
 
         try:
-            path = os.path.abspath(path)
+            path = path.partition("?")[0] if is_address(path) else os.path.abspath(path)
         except OSError:
             pass  # the working directory is gone; the path is all there is
         return PurePath(path).match(self.image)

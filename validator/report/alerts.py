@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from types import ModuleType
 from typing import NamedTuple
 
+from validator.address import is_address
 from validator.checks.model import Severity, Status
 from validator.judging import Judged
 from validator.report.account import account
@@ -96,6 +97,8 @@ def below(path: str, folder: str, system: ModuleType = os.path) -> str | None:
         folder: where relative paths start; empty where that is not known.
         system: `os.path`, or that of another system.
     """
+    if is_address(path):
+        return None
     inner = system.normpath(path)
     start = system.normpath(folder).rstrip(system.sep) + system.sep
     if folder and system.normcase(inner).startswith(system.normcase(start)):

@@ -54,6 +54,7 @@ def image_data(report: Report) -> dict[str, Any]:
     """One image's report as plain values."""
     return {
         "path": without_surrogates(report.path),
+        "member": None if report.member is None else without_surrogates(report.member),
         "verdict": report.verdict.value,
         "summary": report.summary,
         "profile": report.profile,
@@ -102,6 +103,7 @@ def facts_data(facts: ReportFacts, report: Report) -> dict[str, Any]:
             "files": report.io.files,
             "reads": report.io.reads,
             "bytes_read": report.io.bytes_read,
+            "requests": report.io.requests,
         },
     }
 

@@ -32,6 +32,8 @@ class Setting(NamedTuple):
     question: Question
     parents: tuple[str, ...]
     """Files that the user named as possible parents."""
+    member: str | None
+    """The image in an archive that the user named."""
     timeline: bool
     """Whether the report says what happened to the installation."""
     data_disk: bool

@@ -60,7 +60,7 @@ def _image(run: RunReport, image: Report, package: str, number: int, lines: int)
         "summary": image.summary,
     }
     out = "\n".join(_out(run, image, lines))
-    return _suite(run, image.path, package, number, cases, properties, out, image.duration_ms)
+    return _suite(run, image.name, package, number, cases, properties, out, image.duration_ms)
 
 
 def _lacking(run: RunReport) -> Element:

@@ -117,11 +117,11 @@ def _row(image: Report, *, accepted: bool) -> str:
     others = (Status.UNKNOWN, Status.WAIVED) if accepted else (Status.UNKNOWN,)
     counts += [sum(each.status is status for each in image.findings) for status in others]
     verdict = f"{_SIGNS[image.verdict]} {image.verdict.value}"
-    return f"| {verdict} | {_prose(image.path)} | {' | '.join(map(str, counts))} |\n"
+    return f"| {verdict} | {_prose(image.name)} | {' | '.join(map(str, counts))} |\n"
 
 
 def _image(image: Report, style: Style, *, alone: bool) -> Iterator[_Section]:
-    title = "" if alone else f"\n### {_SIGNS[image.verdict]} {_prose(image.path)}\n"
+    title = "" if alone else f"\n### {_SIGNS[image.verdict]} {_prose(image.name)}\n"
     # A letter before the text, so that it does not begin a line.
     yield _Section(1, [f"{title}\n**{image.verdict.value}:** {_prose(image.summary)}\n"])
     if style.quiet:

@@ -74,6 +74,13 @@ class Report:
     """What was asked, and what the user said of the destination."""
     data_disk: bool = False
     """Whether it is certain that no Windows lies on the disk."""
+    member: str | None = None
+    """The name of the image in the archive; None where the file is the image, compressed or not."""
+
+    @property
+    def name(self) -> str:
+        """What a person knows the image by."""
+        return self.path if self.member is None else f"{self.path}: {self.member}"
 
     @property
     def verdict(self) -> Verdict:

@@ -28,7 +28,7 @@ def render(report: Report, *, colour: bool = False, width: int = 80) -> str:
     from rich.text import Text
 
     reasons = _Reasons()
-    parts = [Text(printable(report.path), style="bold", overflow="fold"), _grid(_disk_rows(report, reasons))]
+    parts = [Text(printable(report.name), style="bold", overflow="fold"), _grid(_disk_rows(report, reasons))]
     if not isinstance(report.facts.volumes, Unknown):
         parts.append(_partitions(report.facts.volumes))
     parts.append(_grid(_windows_rows(report, reasons)))

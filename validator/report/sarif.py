@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any
 from urllib.parse import quote
 
+from validator.address import is_address
 from validator.checks.model import Check, Severity, Status
 from validator.checks.pages import page
 from validator.evidence import Evidence, Layer, Location
@@ -248,6 +249,8 @@ def image_uri(path: str, folder: str, system: ModuleType = os.path) -> str:
         system: `os.path`, or that of another system.
     """
     path = path[:_LONGEST_PATH]
+    if is_address(path):
+        return quote(path, safe="!#$%&'()*+,/:;=?@[]~")
     inner = below(path, folder, system)
     if inner is not None:
         return quote(_bytes(inner), safe="/")  # also colons: before the first slash, one makes a scheme

@@ -52,7 +52,7 @@ class _Page:
 
     def image(self, report: Report, quiet: bool, verbose: bool) -> Iterator[str]:
         verdict = self._paint(report.verdict.value.upper(), "bold", _VERDICT_COLOURS[report.verdict])
-        yield f"{verdict}  {printable(report.path)}"
+        yield f"{verdict}  {printable(report.name)}"
         yield from self._prose(report.summary, 2)
         if quiet:
             return
@@ -315,7 +315,8 @@ def about(report: Report) -> Iterator[tuple[str, str]]:
         yield "disk", f"{' '.join(word for word in words if word)}, in a file {_beside(container)}"
     if report.plugins:
         yield "plug-ins", ", ".join(map(str, report.plugins))
-    reads = f"{report.io.reads} read{'' if report.io.reads == 1 else 's'}"
+    count, what = (report.io.requests, "request") if report.io.requests else (report.io.reads, "read")
+    reads = f"{count} {what}{'' if count == 1 else 's'}"
     cost = f"{size(report.io.bytes_read)} in {reads}, {report.duration_ms / 1000:.2f} s"
     yield "read", f"{cost}, profile {report.profile}"
 

@@ -115,7 +115,7 @@ def _index(run: RunReport, images: list[Report]) -> Markup:
             tag("td", badge(image.verdict)),
             tag(
                 "td",
-                tag("a", image.path, href=f"#image-{number}"),
+                tag("a", image.name, href=f"#image-{number}"),
                 " ",
                 tag("span", image.summary, class_="aside"),
             ),

@@ -83,7 +83,7 @@ class Page:
 
     def heading(self) -> Markup:
         """Verdict and path."""
-        title = tag(f"h{self._level}", tag("bdi", self._report.path))
+        title = tag(f"h{self._level}", tag("bdi", self._report.name))
         return joined(badge(self._report.verdict), " ", title)
 
     def body(self) -> Markup:
