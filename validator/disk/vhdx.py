@@ -391,7 +391,10 @@ class VhdxDisk(BlockDisk):
     def _verify_bat(self, reserved: tuple[Span, ...]) -> None:
         """Every block inside the file, apart from the regions, the log and every other block."""
         block = b"\1" * ((self.container.block_size or 0) // MIB)
+        units = len(block)
+        # A byte for each unit of 1 MiB of the file: whether something is there.
         used = bytearray(-(-self._source.size // MIB))
+        whole = self._source.size // MIB
         for span in (Span("the header section", 0, MIB), *reserved):
             used[span.offset // MIB : span.end // MIB] = b"\1" * (span.length // MIB)
         differencing = self.parent_link is not None
@@ -402,23 +405,28 @@ class VhdxDisk(BlockDisk):
             for index, entry in enumerate(self._bat[start : start + self._chunk_ratio], start):
                 state = entry & 7
                 if state in present:
-                    self._claim(index, entry >> 20, block, used)
+                    unit = entry >> 20
+                    end = unit + units
+                    if end > whole or used.find(1, unit, end) >= 0:
+                        raise self._misplaced(index, unit, inside=end <= whole)
+                    used[unit:end] = block
                 elif state > _UNMAPPED:
                     raise self._bat_damage(index, "a payload block state of this disk", f"state {state}")
             index = start + self._chunk_ratio
             if index < len(self._bat) and (state := self._bat[index] & 7):
                 if state != _FULLY_PRESENT or not differencing:
                     raise self._bat_damage(index, "no sector bitmap in this disk", f"state {state}")
-                self._claim(index, self._bat[index] >> 20, b"\1", used)
+                unit = self._bat[index] >> 20
+                if unit >= whole or used[unit]:
+                    raise self._misplaced(index, unit, inside=unit < whole)
+                used[unit] = 1
 
-    def _claim(self, index: int, unit: int, block: bytes, used: bytearray) -> None:
-        """Mark the units (of 1 MiB) of a block as used, which are inside the file and nothing else's."""
-        end = unit + len(block)
-        if end * MIB > self._source.size:
-            raise self._bat_damage(index, "a block inside the file", f"a block at {unit * MIB:#x}")
-        if used.find(1, unit, end) >= 0:
-            raise self._bat_damage(index, "a block of its own", f"one at {unit * MIB:#x} over something else")
-        used[unit:end] = block
+    def _misplaced(self, index: int, unit: int, *, inside: bool) -> Unreadable:
+        if inside:
+            return self._bat_damage(
+                index, "a block of its own", f"one at {unit * MIB:#x} over something else"
+            )
+        return self._bat_damage(index, "a block inside the file", f"a block at {unit * MIB:#x}")
 
     def _bat_damage(self, index: int, expected: str, found: str) -> Unreadable:
         return _damage(self._bat_region.offset + 8 * index, expected, found, "2.5.1 BAT Entry")
