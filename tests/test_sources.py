@@ -5,8 +5,10 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import time
 import zipfile
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,8 @@ import pytest
 from tests.command import ROOT, Command, Outcome
 from tests.servers.azure import Azurite
 from tests.servers.web import Web, since, status
-from validator import fleet, validate_many
-from validator.address import is_prefix
+from validator import fleet, remote, validate_many
+from validator.address import hidden, is_prefix, shown
 
 SAMPLES = ROOT / "sample_images"
 GOOD, BAD = (SAMPLES / f"{name}.vhdx" for name in ("generalized-gen2", "undeployable"))
@@ -52,6 +54,20 @@ def test_addresses_beside_files(command: Command, web: Web, tmp_path: Path, jobs
     assert [image["path"] for image in outcome.json["images"][1:]] == [address] * 3
     assert (outcome.code, len(lines.read_text().splitlines())) == (1, 4)
     assert SECRET not in outcome.stdout + outcome.stderr + lines.read_text()
+
+
+def test_an_executor_gets_addresses_as_they_are(web: Web) -> None:
+    """Paths it gets in full; what differs between two addresses may be their signature alone."""
+    address = web.publish("disk.vhdx", GOOD)
+    paths = [os.path.relpath(BAD), f"{address}?sig={SECRET}", f"{address}?sig={SECRET}2", f"{address}-none"]
+    with ThreadPoolExecutor(2) as executor:
+        reports = list(validate_many(paths, "generalized", executor=executor))
+    found = sorted((report.path, report.verdict.value) for report in reports)
+    assert found == sorted([
+        (paths[0], "undeployable"), (address, "deployable"), (address, "deployable"),
+        (f"{address}-none", "indeterminate"),
+    ])  # fmt: skip
+    assert SECRET not in repr(reports)
 
 
 def test_an_address_is_not_taken_over(command: Command, web: Web, tmp_path: Path) -> None:
@@ -143,3 +159,109 @@ def test_a_container_is_swept(command: Command, azurite: Azurite, form: str) -> 
 )
 def test_what_is_a_prefix(address: str, is_one: bool) -> None:
     assert is_prefix(address) == is_one
+
+
+# --- what an address may do to a report ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        f" https://host/disk.vhd?sig={SECRET}",
+        f"'https://host/disk.vhd?sig={SECRET}'",
+        f"https:/host/disk.vhd?sig={SECRET}",
+        f"https:/user:{SECRET}@host/disk.vhd",
+    ],
+)
+@pytest.mark.parametrize("form", ["github", "json", "junit", "text"])
+def test_what_is_nearly_an_address_is_no_pattern(command: Command, name: str, form: str) -> None:
+    """It would stand in reports as what matched nothing, with its signature."""
+    outcome = command("check", "--format", form, name)
+    assert (outcome.code, outcome.stdout) == (2, "")
+    assert "looks like an address" in " ".join(outcome.stderr.split())
+    assert SECRET not in outcome.stderr
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        (f"https://user:pa/{SECRET}@host/disk.vhd", "https://…"),
+        (f"https://user:pa?{SECRET}@host/disk.vhd", "https://…"),
+        (f"https://user:pa#{SECRET}@host/disk.vhd", "https://…"),
+        (f"https://user:{SECRET}@host/disk.vhd", "https://host/disk.vhd"),
+        (f"https://host/disk.vhd?sig={SECRET}@host", "https://host/disk.vhd"),
+        ("https://host:8443/a@b.vhd", "https://host:8443/a@b.vhd"),
+        ("https://[::1]:8443/a.vhd", "https://[::1]:8443/a.vhd"),
+    ],
+)
+def test_a_user_is_never_shown(address: str, expected: str) -> None:
+    assert shown(address) == expected
+    assert SECRET not in hidden(f"cannot read {address}: refused")
+
+
+def test_hiding_is_quick() -> None:
+    """A name in an archive may be as long as its maker likes."""
+    text = "a" * 2**20 + " https://host/x?sig=1 " + "a:" * 2**19
+    started = time.process_time()
+    assert "sig" not in hidden(text)
+    assert time.process_time() - started < 5
+
+
+def test_an_executor_that_repeats_what_it_got(web: Web) -> None:
+    """Its words stand in the report, without signatures."""
+
+    class Loud(ThreadPoolExecutor):
+        def submit(self, *arguments: Any, **keywords: Any) -> Any:
+            raise RuntimeError(f"cannot pickle {arguments!r}")
+
+    with Loud(1) as executor:
+        (report,) = validate_many([f"https://host/disk.vhd?sig={SECRET}"], executor=executor)
+    assert "cannot pickle" in report.summary
+    assert SECRET not in repr(report)
+
+
+def test_resuming_is_not_about_one_image(command: Command, tmp_path: Path) -> None:
+    """One that is left is still one of many: what is wrong with it alone ends no run."""
+    several = tmp_path / "images" / "several.zip"
+    several.parent.mkdir()
+    with zipfile.ZipFile(several, "w") as archive:
+        archive.write(GOOD, "one.vhdx")
+        archive.write(GOOD, "two.vhdx")
+    run = ["check", "--format", "json", "--profile", "generalized", "--report", f"jsonl={tmp_path / 'lines'}"]
+    first, second = (command(*run, "--resume", GOOD, several) for _ in range(2))
+    assert [verdicts(each) for each in (first, second)] == [["deployable", "indeterminate"]] * 2
+    assert (first.code, second.code) == (3, 3)
+
+
+def test_names_that_no_address_can_say(command: Command, azurite: Azurite) -> None:
+    """`disk.vhdx#bad.vhdx` would be read as `disk.vhdx`, and the bad one pass unseen."""
+    container = azurite.container("odd")
+    azurite.block_blob(GOOD, container, "disk.vhdx")
+    azurite.block_blob(BAD, container, "disk.vhdx#bad.vhdx")
+    account = {"AZURE_STORAGE_CONNECTION_STRING": azurite.connection_string}
+    outcome = command("check", "--recursive", f"az://{container}/", env=account)
+    assert (outcome.code, "names of images without ?, # and %" in outcome.stderr) == (2, True)
+    alone = command("check", f"az://{container}/disk.vhdx#bad.vhdx", env=account)
+    assert (alone.code, "a name with #" in alone.stderr) == (2, True)
+
+
+def test_what_is_gone_of_a_container(
+    command: Command, azurite: Azurite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A blob that cannot be read any more harms no other."""
+    container = azurite.container("gone")
+    for name in ("one.vhdx", "two.vhdx"):
+        azurite.block_blob(GOOD, container, name)
+    account = {"AZURE_STORAGE_CONNECTION_STRING": azurite.connection_string}
+    listed = remote.listed
+
+    def then_gone(address: str, endings: tuple[str, ...]) -> list[str]:
+        found = listed(address, endings)
+        azurite.client.get_blob_client(container, "one.vhdx").delete_blob()
+        return found
+
+    monkeypatch.setattr(remote, "listed", then_gone)
+    outcome = command(
+        "check", "-f", "json", "--profile", "generalized", "-r", f"az://{container}/", env=account
+    )
+    assert (outcome.code, verdicts(outcome)) == (3, ["indeterminate", "deployable"])

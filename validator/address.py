@@ -7,11 +7,15 @@ shown anywhere.
 import re
 from urllib.parse import quote
 
-_ADDRESS = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]+::?)+//")
+_ADDRESS = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]{1,30}::?){1,8}//")
+"""Bounded, so that looking for one in a long text stays quick."""
 _ANYWHERE = re.compile(_ADDRESS.pattern + r"[^\s“”]*")
 _HARMLESS = re.compile(r"(?:snapshot|versionid)=[A-Za-z0-9%:.+_-]*", re.IGNORECASE)
 """Parameters that say which version is meant, and nothing else."""
 _USER = re.compile(r"//[^/]*@")
+_HOST = re.compile(r"//[^/?#@:]*(?::[0-9]{0,5})?(?:[/?#]|[:,;.]*$)|//\[")
+"""An authority without a user: an `@` further on is part of a path."""
+_WITH_USER = re.compile(r"//[^/?#]*@")
 _CONTAINER = re.compile(r"//[^/:@]*@")
 """Azure's own way to write an address: `abfss://container@account…/blob`."""
 AZURE = ("az", "abfs", "abfss")
@@ -37,6 +41,10 @@ def shown(name: str) -> str:
     """What of an address may be seen by anybody; a path is itself."""
     if not is_address(name):
         return name
+    at = name.index("//")
+    if scheme_of(name) not in AZURE and not (_HOST.match(name, at) or _WITH_USER.match(name, at)):
+        # No address: a password that is not encoded may hold what ends an authority.
+        return f"{name[:at]}//…"
     place, parameters = _split(name)
     if scheme_of(name) not in AZURE or not _CONTAINER.match(place[place.index("//") :]):
         place = _USER.sub("//", place)

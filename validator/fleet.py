@@ -257,7 +257,7 @@ def _by_processes(names: Iterator[str], job: _Job, jobs: int) -> Iterator[tuple[
             late = [worker for worker in busy if worker.late and worker.connection not in heard]
             for worker in [each for each in workers if each.connection in heard]:
                 try:
-                    answer = worker.answer(unpacking)
+                    answer, progress = worker.answer()
                 except Exception:  # noqa: PERF203 its end, or half an answer
                     why = worker.fate()
                     jobs -= not worker.ready  # the next would end in the same way
@@ -265,6 +265,8 @@ def _by_processes(names: Iterator[str], job: _Job, jobs: int) -> Iterator[tuple[
                 else:
                     if answer is not None:
                         yield answer
+                    if progress is not None and unpacking is not None:
+                        unpacking(*progress)
             for worker in late:
                 worker.end()
                 fate = f"the process that judged it gave no answer within {PATIENCE:g} seconds"
@@ -305,11 +307,8 @@ class _Worker:
         except OSError:
             pass  # it is gone, as its end of the connection says
 
-    def answer(self, unpacking: Callable[[int, int], object] | None) -> tuple[str, Report] | None:
-        """The first image and its report; None where it says that it is ready, or still unpacking.
-
-        Args:
-            unpacking: is told how far it is.
+    def answer(self) -> tuple[tuple[str, Report] | None, tuple[int, int] | None]:
+        """The first image and its report, or how far that is unpacked; neither where it is ready to begin.
 
         Raises:
             Exception: where it is gone.
@@ -318,10 +317,8 @@ class _Worker:
         self.since = time.monotonic()
         self.ready = True
         if isinstance(said, Report):
-            return self.names.popleft(), said
-        if said is not None and unpacking is not None:
-            unpacking(*said)
-        return None
+            return (self.names.popleft(), said), None
+        return None, said
 
     def fate(self) -> str:
         """How a process ended whose end of the connection is closed."""
@@ -372,8 +369,11 @@ def _without_interruptions() -> Iterator[None]:
 def _work(connection: "Connection", job: _Job) -> None:
     """What a process does until the one that started it has no more, or is gone."""
     import gc
+    import logging
     import signal
 
+    # What libraries log of requests holds addresses with all that is in them.
+    logging.disable(logging.CRITICAL)
     gc.set_threshold(200_000)  # a report is no garbage; looking for some costs a sixth of it
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # where it cannot be blocked
     said = time.monotonic()

@@ -105,7 +105,8 @@ class RemoteSource(FileSource):
         """The beginning of the file, from the first store that gives it."""
         refusal: Unreadable | None = None
         try:
-            for store in stores_of(address, self.budget.asked):
+            stores = stores_of(address, self.budget.asked)
+            while (store := self._next(stores)) is not None:
                 self._store = store
                 try:
                     return self._fetch([(0, _FIRST)])[0]
@@ -120,6 +121,14 @@ class RemoteSource(FileSource):
             refusal = Unreadable(_evidence(_failed(error), None))
         assert refusal is not None
         raise refusal
+
+    @staticmethod
+    def _next(stores: Iterator[Store]) -> Store | None:
+        """The next; making one may look for credentials, or connect."""
+        (found,) = together([lambda: next(stores, None)], MAX_SECONDS)
+        if isinstance(found, Exception):
+            raise found
+        return found
 
     def _read(self, offset: int, length: int) -> bytes:
         first, last = offset // WINDOW, (offset + length - 1) // WINDOW
@@ -291,6 +300,10 @@ class RemoteFiles(Files):
         if not is_address(path):
             return super().beside(path, name)
         address = self._addresses.get(path)
+        if address is None:  # the name of an image in an archive there
+            folder = path.rpartition("/")[0]
+            opened = [each for at, each in self._addresses.items() if at.rpartition("/")[0] == folder]
+            address = opened[0] if opened else None
         return None if address is None else beside(address, name)
 
 
@@ -315,7 +328,8 @@ def listed(address: str, endings: tuple[str, ...]) -> list[str]:
     Raises:
         Unreachable: where that cannot be listed.
     """
-    try:
-        return files_below(address, endings)
-    except Fault as fault:
+    (found,) = together([lambda: files_below(address, endings)], MAX_SECONDS)
+    if isinstance(found, Exception):
+        fault = found if isinstance(found, Fault) else _failed(found)
         raise Unreachable(shown(address), _evidence(fault, None)) from None
+    return found

@@ -129,6 +129,8 @@ def stores_of(address: str, asked: Callable[[], object]) -> Iterator[Store]:
     scheme = scheme_of(address)
     if not re.fullmatch(r".*?://[^?#]*/[^?#]*[^?#/](?:[?#].*)?", address, re.DOTALL):
         raise Fault("a folder, not a file", mendable=True)
+    if scheme not in WEB and "#" in address:
+        raise Fault("a name with #, which cannot stand in an address", mendable=True)
     try:
         if scheme in WEB:
             yield (web := WebStore(address, {}, asked))
@@ -187,12 +189,14 @@ def files_below(address: str, endings: tuple[str, ...]) -> list[str]:
             from adlfs import AzureBlobFileSystem
 
             token = {"sas_token": query} if "sig=" in query else {}
-            system = AzureBlobFileSystem(account_name=account["account"], account_host=account[0], **token)
+            system = AzureBlobFileSystem(
+                account_name=account["account"], account_host=account[0], skip_instance_cache=True, **token
+            )
             prefix = unquote(place.partition("://")[2].partition("/")[2])
             tail = f"?{query}" if query else ""
         else:
             raise Fault("a web server", expected="a store whose files can be listed", mendable=True)
-        names = system.find(prefix)
+        names = [name for name in system.find(prefix) if name.lower().endswith(endings)]
     except ImportError as error:
         raise Fault(_missing("az" if scheme in WEB else scheme, error), mendable=True) from None
     except Fault:
@@ -200,7 +204,10 @@ def files_below(address: str, endings: tuple[str, ...]) -> list[str]:
     except Exception as error:
         raise Fault(f"a prefix that cannot be listed ({type(error).__name__})", mendable=True) from None
     begin = len(prefix.strip("/"))
-    rests = sorted(name.strip("/")[begin:].lstrip("/") for name in names if name.lower().endswith(endings))
+    rests = sorted(name.strip("/")[begin:].lstrip("/") for name in names)
+    if scheme not in WEB and (odd := [rest for rest in rests if set(rest) & set("?#%")]):
+        # An address with them would be taken for another file's.
+        raise Fault(f"“{odd[0]}”", expected="names of images without ?, # and %", mendable=True)
     return [f"{place.rstrip('/')}/{quote(rest) if scheme in WEB else rest}{tail}" for rest in rests]
 
 
@@ -574,10 +581,14 @@ def _azure(address: str, account: str | None = None) -> tuple[str, dict[str, str
     own = urlsplit(place)
     try:
         if account is None:
-            system = AzureBlobFileSystem(**AzureBlobFileSystem._get_kwargs_from_urls(place))
+            system = AzureBlobFileSystem(
+                **AzureBlobFileSystem._get_kwargs_from_urls(place), skip_instance_cache=True
+            )
             container, name, _ = system.split_path(place)
         else:
-            system = AzureBlobFileSystem(account_name=account, account_host=own.hostname)
+            system = AzureBlobFileSystem(
+                account_name=account, account_host=own.hostname, skip_instance_cache=True
+            )
             container, _, name = unquote(own.path).lstrip("/").partition("/")
     except ValueError:
         expected = "an Azure storage account: AZURE_STORAGE_ACCOUNT_NAME or AZURE_STORAGE_CONNECTION_STRING"
@@ -628,10 +639,10 @@ def _s3(address: str) -> tuple[str, dict[str, str]]:
     options = {"config_kwargs": {"signature_version": "s3v4"}, **S3FileSystem._get_kwargs_from_urls(address)}
     try:
         try:
-            system = S3FileSystem(**options)
+            system = S3FileSystem(skip_instance_cache=True, **options)
             return sync(system.loop, sign, system, timeout=CREDENTIAL_SECONDS), {}
         except NoCredentialsError:
-            system = S3FileSystem(anon=True, **options)
+            system = S3FileSystem(anon=True, skip_instance_cache=True, **options)
             return sync(system.loop, sign, system, timeout=CREDENTIAL_SECONDS), {}
     except Exception as error:
         raise _no_credentials("AWS", error) from None
@@ -708,7 +719,7 @@ def _file_system(address: str) -> tuple[Any, str]:
         expected = "the scheme of a store that fsspec knows"
         raise Fault(f"{scheme}://", expected=expected, mendable=True) from None
     try:
-        system, path = fsspec.url_to_fs(address, use_listings_cache=False)
+        system, path = fsspec.url_to_fs(address, use_listings_cache=False, skip_instance_cache=True)
     except ImportError:
         raise
     except Exception as error:

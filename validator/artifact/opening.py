@@ -198,6 +198,7 @@ def _inflated(
     for chunk in chunks(source, at, entry.packed, unpacking.read):
         used += len(chunk)
         while True:
+            unpacking.read(used, entry.packed)  # zeros without end may come of few bytes
             try:
                 piece = decoder.decompress(chunk, PIECE)
             except zlib.error as error:
@@ -240,7 +241,7 @@ def _in_tar(source: FileSource, unpacking: Unpacking) -> PackedImage:
 
 def _compressed(source: FileSource, kind: str, files: Files, unpacking: Unpacking) -> PackedImage:
     """What a compressed stream holds: an image, or a tar archive with one."""
-    stream = Unpacked(chunks(source, 0, source.size, unpacking.read), kind)
+    stream = Unpacked(chunks(source, 0, source.size, unpacking.read), kind, unpacking.read, source.size)
     scratch = Scratch(files, unpacking.most)
     pieces = iter(stream)
     head = b""

@@ -11,6 +11,8 @@ APPARENT = 4
 """How many times what may be written the content may be long: zeros are not written."""
 _BLOCK = 64 * 2**10
 _ZEROS = bytes(_BLOCK)
+_LOOK_AGAIN = 64 * 2**20
+"""Bytes after which it is asked again what is free: others write there as well."""
 _MARGIN = 10
 """One part of so many of what is free is left free."""
 
@@ -36,7 +38,8 @@ class Scratch:
             # Its name is gone before anything is written; on Windows it goes when the process ends.
             # `files` closes it.
             self._file: IO[bytes] = tempfile.TemporaryFile(buffering=0, dir=folder)  # noqa: SIM115
-            self._room = _free(self._file, folder) * (_MARGIN - 1) // _MARGIN
+            self._kept_free = _free(self._file, folder) // _MARGIN
+            self._until = 0
         except OSError as error:
             raise _no_room(folder, str(error.strerror)) from error
         self._folder = folder
@@ -83,10 +86,13 @@ class Scratch:
         self._written += len(block)
         if self._written > self._most:
             raise self._too_much(f"at most {self._most} bytes to write")
-        if self._written > self._room:
-            found = f"{self._room} bytes that may be taken of what is free"
-            raise _no_room(self._folder, found)
         try:
+            if self._written > self._until:
+                free = _free(self._file, self._folder)
+                self._until = self._written - len(block) + min(_LOOK_AGAIN, free - self._kept_free)
+                if self._written > self._until:
+                    found = f"{free} bytes free, of which {self._kept_free} stay so"
+                    raise _no_room(self._folder, found)
             self._file.seek(offset)
             while block:
                 block = block[self._file.write(block) :]

@@ -159,12 +159,22 @@ class Unpacked:
     Args:
         compressed: the whole file.
         kind: of the streams, one of `KINDS`.
+        read: told how far it is with each piece, since few bytes may become very many.
+        size: of the file.
 
     Raises:
         ArtifactError: where a package has to be installed for this kind.
     """
 
-    def __init__(self, compressed: Iterator[bytes], kind: str) -> None:
+    def __init__(
+        self,
+        compressed: Iterator[bytes],
+        kind: str,
+        read: Callable[[int, int], object] = lambda done, total: None,
+        size: int = 0,
+    ) -> None:
+        self._read = read
+        self._size = size
         self.checked = True
         """Whether a checksum vouched for all that came so far."""
         self._compressed = compressed
@@ -202,6 +212,7 @@ class Unpacked:
                     )
                     raise damaged(where, expected=expected, found=f"the decoder's error “{error}”") from error
                 if piece:
+                    self._read(position, self._size)
                     yield piece
                 data = b""
                 if decoder.eof:

@@ -82,7 +82,8 @@ def command(
     archives.refuse_receipt(receipt.path)
     receipt.require_files((*paths, *parents))
     options.all_checks(in_force.profile)
-    options.reach(paths, parents)
+    alone = len(paths) == 1 and fleet.dask is None
+    options.reach(named.addresses, parents, first=alone)
     from validator.evidence import ArtifactError, Unreachable
     from validator.judging import ExitCode, exit_code
     from validator.report.model import RunReport
@@ -105,7 +106,7 @@ def command(
         }
         found = lines.begin(paths, in_force, keywords, reporting.note)
         others = [path for path in paths if path not in found]
-        reports = fleet.judge(others, quiet=reporting.quiet, **keywords)
+        reports = fleet.judge(others, alone=alone, quiet=reporting.quiet, **keywords)
         try:
             with closing(reports):
                 for path, report in reports:  # as they come

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from validator.cli.options import Refused, tell
+from validator.cli.options import Refused, silence_libraries, tell
 from validator.report.printable import printable
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ def _impatient() -> Iterator[None]:
         os._exit(ExitCode.INTERRUPTED.value)
 
     def interrupted(*_: object) -> None:
+        silence_libraries()  # what is broken off there is nobody's concern
         timer = threading.Timer(_GRACE, leave)
         timer.daemon = True
         timer.start()

@@ -26,22 +26,24 @@ class Fleet(NamedTuple):
     """The address of a cluster's scheduler."""
 
     def judge(
-        self, paths: Sequence[str], *, quiet: bool, **keywords: Any
+        self, paths: Sequence[str], *, alone: bool, quiet: bool, **keywords: Any
     ) -> "Generator[tuple[str, Report], None, None]":
         """The paths and their reports, as they come.
 
         Args:
             paths: of the images.
+            alone: whether the run is about one image: the errors of `validator.validate` are raised.
             quiet: whether nothing is said of how far it is.
-            **keywords: of `validator.validate`, whose errors are raised where there is one image.
+            **keywords: of `validator.validate`.
 
         Raises:
             Refused: where the cluster cannot be used.
         """
-        if len(paths) == 1 and self.dask is None:
+        if alone:
             from validator.validation import validate
 
-            yield paths[0], validate(paths[0], **keywords)
+            for path in paths:
+                yield path, validate(path, **keywords)
             return
         from validator.fleet import judged
 

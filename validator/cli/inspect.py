@@ -41,12 +41,13 @@ def command(
     from validator.judging import ExitCode
     from validator.validation import validate
 
-    paths, lacks, *_ = images((image,))
-    if lacks:
-        raise options.Refused(printable(lacks[0]))
+    named = images((image,))
+    if named.lacks:
+        raise options.Refused(printable(named.lacks[0]))
+    paths = named.paths
     if len(paths) != 1:
         raise click.UsageError("inspect takes one image")
-    options.reach(paths, parents)
+    options.reach(named.addresses, parents, first=True)
     try:
         # Its findings are not shown; the profile is the one with the fewest checks.
         report = validate(

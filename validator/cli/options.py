@@ -122,29 +122,37 @@ class Size(click.ParamType):  # type: ignore[type-arg, unused-ignore]
         text = str(value)
         digits = text[: len(text) - len(text.lstrip("0123456789"))]
         unit = _UNITS.get(text[len(digits) :].strip().upper())
-        if not digits or unit is None:
+        if not 0 < len(digits) < 20 or unit is None:
             self.fail(f"expected a size such as 200MiB, found {text!r}", param, ctx)
         return int(digits) * unit
 
 
-def reach(images: Sequence[str], parents: Sequence[str]) -> None:
+def silence_libraries() -> None:
+    """What they log is not for our users, and of requests it holds addresses with all that is in them."""
+    import logging
+
+    logging.disable(logging.CRITICAL)
+
+
+def reach(addresses: Sequence[str], parents: Sequence[str], *, first: bool) -> None:
     """Open every address that is named once, before anything is judged.
+
+    Args:
+        addresses: of images.
+        parents: of which some may be addresses.
+        first: whether judging opens the only image first of all, and says what it finds.
 
     Raises:
         Refused: where the user has to mend something first.
     """
-    addresses = [name for name in (*images, *parents) if is_address(name)]
-    if not addresses:
+    others = list(filter(is_address, parents))
+    if addresses or others:
+        silence_libraries()
+    if not others and len(addresses) <= first:
         return
-    import logging
-
-    # What libraries log of requests holds addresses with all that is in them.
-    logging.disable(logging.CRITICAL)
-    if len(addresses) == 1 and addresses == list(images):
-        return  # judging opens it first of all
     from validator.remote import reach
 
-    if faults := reach(addresses):
+    if faults := reach([*addresses, *others]):
         raise Refused("\n".join(printable(str(fault)) for fault in faults))
 
 

@@ -21,6 +21,8 @@ class Named(NamedTuple):
 
     paths: list[str]
     """Each once, in the order of the arguments; those in a folder sorted."""
+    addresses: list[str]
+    """Of the paths those that are addresses and were named as they are."""
     lacks: list[str]
     """Which of them name no image, in sentences."""
     lists: list[str]
@@ -45,18 +47,21 @@ def images(names: Sequence[str], *, recursive: bool = False, lists: bool = False
     """
     found: dict[str, None] = {}
     missing: list[str] = []
-    named = Named([], [], [], [])
+    named = Named([], [], [], [], [])
 
     def take(name: str) -> bool:
         """Take a path literally, if there is such a thing; an address always."""
         if is_address(name):
-            below = _listed_below(name) if recursive and is_prefix(name) else [name]
+            prefix = recursive and is_prefix(name)
+            below = _listed_below(name) if prefix else [name]
+            named.addresses.extend([] if prefix else below)
             found.update(dict.fromkeys(below))
             if not below:
                 named.lacks.append(f"there is no image at {shown(name)}")
             return True
         mode = _mode(name)
         if mode is None:
+            _refuse_what_is_nearly_an_address(name)
             return False
         if not stat.S_ISDIR(mode):
             found[name] = None
@@ -94,6 +99,17 @@ def images(names: Sequence[str], *, recursive: bool = False, lists: bool = False
     return named._replace(paths=list(found))
 
 
+def _refuse_what_is_nearly_an_address(name: str) -> None:
+    """What would go on as a file's name, or as a pattern, might show its signature to everybody."""
+    import re
+
+    if "://" in name or re.match(r"[\s'\"]*[A-Za-z]{2,}:/", name):
+        raise Refused(
+            "an argument looks like an address, and is none: expected one that begins with its scheme, such "
+            "as https://, found something before it or in it"
+        )
+
+
 def _mode(name: str) -> int | None:
     """The kind of file; None where there is none."""
     try:
@@ -110,9 +126,11 @@ def _listed_below(prefix: str) -> list[str]:
     Raises:
         Refused: where they cannot be listed.
     """
+    from validator.cli.options import silence_libraries
     from validator.evidence import Unreachable
     from validator.remote import listed
 
+    silence_libraries()
     try:
         return sorted(listed(prefix, EXTENSIONS))
     except Unreachable as error:

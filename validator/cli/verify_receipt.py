@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from validator.address import shown
 from validator.cli import options, policies, receipts
 from validator.cli.paths import images as named
 from validator.facts.question import Question
@@ -58,9 +59,13 @@ def command(
     from validator.receipt import Here, Terms, objections
 
     said = _read(receipt)
-    paths, lacks, *_ = named(images)
-    if lacks:
-        raise options.Refused(printable(lacks[0]))
+    there = named(images)
+    if there.addresses:
+        name = printable(shown(there.addresses[0]))
+        raise options.Refused(f"a receipt is about all of every image, and {name} is read in parts")
+    if there.lacks:
+        raise options.Refused(printable(there.lacks[0]))
+    paths = there.paths
     wanted = Terms(
         Question(in_force.profile, generation, will_convert, nvme, options.forced(input_format)),
         in_force.fail_on.value,

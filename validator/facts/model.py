@@ -14,6 +14,7 @@ from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from typing import Any, Generic, NamedTuple, TypeVar
 
+from validator.address import hidden
 from validator.evidence import Effect, Evidence, Layer, Location, Unreadable
 
 T_co = TypeVar("T_co", covariant=True)
@@ -145,12 +146,13 @@ _FAILED = " failed ("
 def own_failure(name: str, error: BaseException, who: str = _US) -> Evidence:
     """Evidence for a failure of this program or a plug-in: never an answer about the image."""
     if os.environ.get("IMAGE_VALIDATOR_DEBUG"):
+        import sys
         import traceback
 
-        traceback.print_exception(error)
+        sys.stderr.write(hidden("".join(traceback.format_exception(error))))
     return Evidence(
         Location(Layer.TOOL),
-        f"{who}{_FAILED}{type(error).__name__}: {error}) while it read “{name}”; "
+        f"{who}{_FAILED}{hidden(f'{type(error).__name__}: {error}')}) while it read “{name}”; "
         "IMAGE_VALIDATOR_DEBUG=1 shows where",
         "an answer",
         effect=Effect.LOST,
