@@ -18,11 +18,11 @@ from importlib import metadata, util
 from pathlib import Path
 from typing import Any
 
-from benchmarks import cold, curves, fleet, page, peers, warm
+from benchmarks import cold, curves, fleet, page, peers, remote, warm
 from benchmarks.limits import limits
 from benchmarks.process import ROOT, Failed
 
-PARTS = ("peers", "warm", "cold", "fleet", "curves")
+PARTS = ("peers", "warm", "cold", "fleet", "remote", "curves")
 PACKAGES = ("image-validator", "dissect.target", "dissect.regf", "libvhdi-python", "click")
 
 
@@ -34,17 +34,20 @@ def main() -> int:
     parser.add_argument("--image", help="measure this image instead of the built one; writes nothing")
     parser.add_argument("--keep", action="store_true", help="keep the images of the curves")
     options = parser.parse_args()
-    wanted = options.parts or ([part for part in PARTS if part != "curves"] if options.image else PARTS)
+    wanted = options.parts or (
+        [part for part in PARTS if part not in ("curves", "remote")] if options.image else PARTS
+    )
     if unknown := set(wanted) - set(PARTS):
         parser.error(f"there is no part {', '.join(unknown)}")
     image = os.path.abspath(options.image) if options.image else ""
-    if not image and set(wanted) != {"curves"}:
+    if not image and set(wanted) - {"curves", "remote"}:
         image = curves.build(None)
     measures = {
         "peers": lambda: peers.measure(image, max(1, options.rounds)),
         "warm": lambda: warm.measure(image),
         "cold": lambda: cold.measure(image, max(1, options.rounds)),
         "fleet": lambda: fleet.measure(image),
+        "remote": lambda: remote.measure(max(1, options.rounds)),
         "curves": lambda: curves.measure(keep=options.keep),
     }
     measured: dict[str, Any] = {"machine": _machine()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -16,6 +16,10 @@ AIM = 0.06
 """What is behind the first."""
 MAX_BYTES, MAX_AZURE_BYTES = MiB, 16 * MiB
 MAX_MEMORY = 100 * MiB
+REMOTE = {GENERALIZED.name: (40, 2 * MiB), AZURE.name: (250, 20 * MiB)}
+"""Requests and bytes that a disk of 127 GiB at an address may cost."""
+MAX_SECONDS_AWAY = 2.0
+"""Python's start included."""
 MIN_PER_SECOND, AIM_PER_SECOND = 50, 100
 
 
@@ -38,6 +42,7 @@ def limits(results: dict[str, Any]) -> list[Limit]:
         _count([programs[name] for name in (GENERALIZED.name, AZURE.name) if name in programs]),
         _memory_of_all(results.get("curves", {})),
         _throughput(warm.get("generalized")),
+        *_remote({each["name"]: each for each in results.get("remote", {}).get("programs", ())}),
     ]
 
 
@@ -60,6 +65,22 @@ def _program(programs: dict[str, Any], name: str, ratio: float, size: int, aim: 
         Limit(*reading, f"{read:,} bytes in {reads} reads", read < size),
         Limit(*memory, f"{program['memory'] / MiB:.1f} MiB", program["memory"] < MAX_MEMORY),
     ]
+
+
+def _remote(programs: dict[str, Any]) -> Iterator[Limit]:
+    for name, (requests, size) in REMOTE.items():
+        kind = f"{name}, page blob of 127 GiB", f"below {requests} requests and {size // MiB} MiB"
+        if name not in programs:
+            yield Limit(*kind, "not measured", None)
+        else:
+            asked, read = programs[name]["requests"], programs[name]["bytes_read"]
+            yield Limit(*kind, f"{asked} and {read / MiB:.2f} MiB", asked < requests and read < size)
+    kind = f"{GENERALIZED.name}, 30 ms away: time of a whole process", f"below {MAX_SECONDS_AWAY:g} s"
+    if GENERALIZED.name not in programs:
+        yield Limit(*kind, "not measured", None)
+    else:
+        seconds = median(programs[GENERALIZED.name]["seconds"])
+        yield Limit(*kind, f"{seconds:.2f} s", seconds < MAX_SECONDS_AWAY)
 
 
 def _count(programs: Sequence[dict[str, Any]]) -> Limit:

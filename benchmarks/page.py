@@ -179,6 +179,22 @@ def _limits(results: Results) -> str:
                       *(f"| {' | '.join(row)} |" for row in rows)])  # fmt: skip
 
 
+def _remote(results: Results) -> str:
+    head = ("", "requests", "KiB read", "seconds from far away, median", "least", "MiB of memory")
+    rows = [
+        [
+            each["name"],
+            str(each["requests"]),
+            f"{each['bytes_read'] / 1024:,.0f}",
+            f"{median(each['seconds']):.2f}",
+            f"{min(each['seconds']):.2f}",
+            f"{each['memory'] / MiB:.0f}",
+        ]
+        for each in results["remote"]["programs"]
+    ]
+    return _table(head, rows)
+
+
 TABLES: dict[str, Callable[[Results], str]] = {
     "machine": _machine,
     "limits": _limits,
@@ -188,4 +204,5 @@ TABLES: dict[str, Callable[[Results], str]] = {
     "cold": _cold,
     "gap": _gap,
     "fleet": _fleet,
+    "remote": _remote,
 }
