@@ -180,7 +180,7 @@ def _limits(results: Results) -> str:
 
 
 def _remote(results: Results) -> str:
-    head = ("", "requests", "KiB read", "seconds from far away, median", "least", "MiB of memory")
+    head = ("", "requests", "KiB read", "seconds from far away, median", "least")
     rows = [
         [
             each["name"],
@@ -188,7 +188,6 @@ def _remote(results: Results) -> str:
             f"{each['bytes_read'] / 1024:,.0f}",
             f"{median(each['seconds']):.2f}",
             f"{min(each['seconds']):.2f}",
-            f"{each['memory'] / MiB:.0f}",
         ]
         for each in results["remote"]["programs"]
     ]

@@ -51,7 +51,6 @@ def measure(rounds: int) -> dict[str, Any]:
                 command = program.command(address)
                 runs = [run(command, program.answer, trust) for _ in range(rounds + 1)][1:]
                 figures["seconds"] = [round(each.seconds, 3) for each in runs]
-                figures["memory"] = max(each.memory for each in runs)
     return {"size": image.stat().st_size, "round_trip": ROUND_TRIP, "programs": programs}
 
 
